@@ -1,0 +1,1 @@
+"""ZooKeeper's own protocol over TCP: what unmodified ZooKeeper clients speak."""
