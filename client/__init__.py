@@ -1,0 +1,1 @@
+"""The client: a pure session machine under a synchronous and an asyncio API."""
