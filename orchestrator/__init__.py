@@ -1,0 +1,1 @@
+"""Starts ensembles, disturbs them, watches them, and judges what clients saw."""

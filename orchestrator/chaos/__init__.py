@@ -1,0 +1,1 @@
+"""A real ensemble under client load while its members are killed, paused, cut and slowed."""

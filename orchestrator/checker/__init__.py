@@ -1,0 +1,1 @@
+"""Judges recorded histories by what ZooKeeper promises, and by what its users hope for."""

@@ -1,0 +1,1 @@
+"""The commands of `orchestrator`, a module for each family; see `orchestrator.cli.COMMANDS`."""

@@ -1,0 +1,1 @@
+"""Histories for people and for other checkers: a summary, a merge, exports."""

@@ -1,0 +1,1 @@
+"""A history in the forms of other tools: Perfetto, ShiViz, Mermaid."""

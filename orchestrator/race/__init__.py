@@ -1,0 +1,1 @@
+"""The race between "your session expired" and the end of its ephemerals, on real processes."""

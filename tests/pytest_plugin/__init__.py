@@ -1,0 +1,1 @@
+"""The pytest plugin, as people use it: whole runs of pytest inside of pytest."""
