@@ -1,0 +1,1 @@
+"""Locust users that expire, and the tables of what they read."""

@@ -1,0 +1,1 @@
+"""The benchmark beside Apache ZooKeeper: the same work on both, as ratios."""

@@ -1,0 +1,1 @@
+"""The tab "Stale reads" of Locust's web UI."""
