@@ -1,0 +1,1 @@
+"""Clients in other languages, each as its makers ship it; `make test-clients` runs them."""
