@@ -26,9 +26,13 @@ class OurEnsemble(Side):
 
     def __init__(self, members: int = 3, **settings: Any) -> None:
         self.sids = tuple(range(1, members + 1))
+        self._settings = settings
+        self._begin()
+
+    def _begin(self) -> None:
         self._held: set[str] = set()
         self.ensemble = Ensemble(
-            members=members,
+            members=len(self.sids),
             tick_time_ms=TICK_MS,
             init_limit=INIT_LIMIT,
             sync_limit=SYNC_LIMIT,
@@ -38,7 +42,7 @@ class OurEnsemble(Side):
             extended_types_enabled=True,
             max_client_cnxns=0,
             four_letter_words=WORDS,
-            **{"container_check_interval_ms": CONTAINER_INTERVAL_MS, **settings},
+            **{"container_check_interval_ms": CONTAINER_INTERVAL_MS, **self._settings},
         )
         self.ensemble.start_all()
         self.wait_until_serving()
@@ -85,3 +89,8 @@ class OurEnsemble(Side):
     def close(self) -> None:
         """End it."""
         self.ensemble.close()
+
+    def begin_anew(self) -> None:
+        """Start another ensemble in place of this one."""
+        self.close()
+        self._begin()

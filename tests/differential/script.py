@@ -65,7 +65,8 @@ class Script:
         return self.resume_as(name, self.sessions[other], role, timeout_ms)
 
     def resume_as(self, name: str, old: Raw, role: str, timeout_ms: int = LONG_MS) -> Raw:
-        """Present the session of an older connection."""
+        """Present the session of an older connection to a member that knows what it has seen."""
+        self.side.wait_until_applied(self.roles[role], old.last_zxid)
         raw = self.connect(name, role)
         raw.greet(timeout_ms, old.session_id, old.password, old.last_zxid)
         self.greeted(name, role, raw)

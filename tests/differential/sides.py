@@ -15,6 +15,8 @@ Address = tuple[str, int]
 START_S = 60.0
 # Behind relays that hold, a real ensemble now and then elects nobody for minutes.
 ELECTION_S = 60.0
+# A real member leaves a connection without any answer now and then; the next one has it at once.
+WORD_S = 3.0
 # The same on both sides; timeouts of scripts are lengths in these ticks.
 TICK_MS = 200
 INIT_LIMIT = 50
@@ -75,6 +77,10 @@ class Side(ABC):
     def close(self) -> None:
         """End the ensemble."""
 
+    @abstractmethod
+    def begin_anew(self) -> None:
+        """Start another ensemble in place of this one."""
+
     def wait_for_members(self, is_so: Callable[[], bool], what: str, seconds: float) -> None:
         """Poll what members say of themselves; fail if it is not so in time."""
         wait_until(is_so, f"{self.name}: {what}", seconds)
@@ -95,12 +101,22 @@ class Side(ABC):
 
     def mode(self, sid: int) -> str:
         """What `srvr` says of a member: leader, follower, or nothing while it serves nobody."""
+        return self._srvr(sid).get("Mode", "")
+
+    def wait_until_applied(self, sid: int, zxid: int) -> None:
+        """Return when a member has applied so much: it refuses clients that have seen more."""
+        wait_until(
+            lambda: int(self._srvr(sid).get("Zxid", "0"), 16) >= zxid,
+            f"{self.name}: member {sid} has applied {zxid:#x}",
+        )
+
+    def _srvr(self, sid: int) -> dict[str, str]:
+        """What a member says of itself, by heading; nothing while it serves nobody."""
         try:
-            answer = four_letters(self.address(sid), "srvr")
+            answer = four_letters(self.address(sid), "srvr", WORD_S)
         except OSError:
-            return ""
-        modes = [line[6:] for line in answer.splitlines() if line.startswith("Mode: ")]
-        return modes[0] if modes else ""
+            return {}
+        return dict(line.split(": ", 1) for line in answer.splitlines() if ": " in line)
 
     def sessions(self) -> int:
         """How many sessions the leader knows."""

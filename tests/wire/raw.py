@@ -294,10 +294,12 @@ class Raw:
             self.drop()
 
 
-def four_letters(address: tuple[str, int], word: str) -> str:
-    """Send a four-letter word and return all that comes."""
+def four_letters(address: tuple[str, int], word: str, patience_s: float = PATIENCE_S) -> str:
+    """Send a four-letter word and return all that comes. Raises OSError, also if nothing does."""
     raw = Raw(address)
-    raw.send_bytes(word.encode())
-    answer = raw.receive_rest().decode()
-    raw.drop()
-    return answer
+    try:
+        raw.socket.settimeout(patience_s)
+        raw.send_bytes(word.encode())
+        return raw.receive_rest().decode()
+    finally:
+        raw.drop()
