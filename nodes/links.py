@@ -89,16 +89,18 @@ class _Waiting(Generic[Item]):
 class Link(Generic[Item]):
     """One direction between two members, first in first out.
 
-    A message waits in one of three places. `_moving`: due at a known instant; these instants
-    never fall. `_held`: begins with a held message, no pings behind it. `_behind_cut`: begins
-    with a cut message. Each place is in the order of sending, and every message of a later
-    place was sent after every message of an earlier one, but for the pings that overtook
-    `_held`.
+    A message waits in one of four places. `_free`: due since it was sent, for nothing was in its
+    way. `_moving`: due at a known instant; these instants never fall. `_held`: begins with a
+    held message, no pings behind it. `_behind_cut`: begins with a cut message. Each place is in
+    the order of sending, and every message of a later place was sent after every message of an
+    earlier one, but for the pings that overtook `_held`.
     """
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
         self._active: list[ActiveRule] = []
+        self._free: list[Item] = []
+        self._free_since_ms = 0.0
         self._moving: deque[_Waiting[Item]] = deque()
         self._held: deque[_Waiting[Item]] = deque()
         self._behind_cut: deque[_Waiting[Item]] = deque()
@@ -123,8 +125,8 @@ class Link(Generic[Item]):
 
     @property
     def waiting(self) -> int:
-        """Messages not taken yet: delayed, held or cut."""
-        return len(self._moving) + len(self._held) + len(self._behind_cut)
+        """Messages not taken yet: free to go, delayed, held or cut."""
+        return len(self._free) + len(self._moving) + len(self._held) + len(self._behind_cut)
 
     def send(self, item: Item, kind: str, txn_type: str, now_ms: float) -> bool:
         """Accept a message; `take_due` gives it back when its time has come.
@@ -132,12 +134,12 @@ class Link(Generic[Item]):
         Returns whether that is now: False if a rule keeps it, or what it must not overtake.
         """
         self.sent_by_kind[kind] = self.sent_by_kind.get(kind, 0) + 1
-        waiting = _Waiting(item, kind, now_ms)
-        if not (self._active or self._held or self._behind_cut):
+        if not (self._active or self._moving or self._held or self._behind_cut):
             # Nothing can touch it: most messages of most links.
-            self._last_due_ms = waiting.due_ms = max(self._last_due_ms, now_ms)
-            self._moving.append(waiting)
-            return waiting.due_ms <= now_ms
+            self._free.append(item)
+            self._free_since_ms = now_ms
+            return True
+        waiting = _Waiting(item, kind, now_ms)
         for active in self._active:
             if active.takes(kind, txn_type, self._rng):
                 self._touch(waiting, active)
@@ -147,20 +149,16 @@ class Link(Generic[Item]):
 
     def take_due(self, now_ms: float) -> list[Item]:
         """Return, and forget, the messages whose time has come, in the order of arrival."""
+        due, self._free = self._free, []
         moving = self._moving
-        if not moving or moving[0].due_ms > now_ms:
-            return []
-        if moving[-1].due_ms <= now_ms:
-            due = [waiting.item for waiting in moving]
-            moving.clear()
-            return due
-        due = []
-        while moving[0].due_ms <= now_ms:
+        while moving and moving[0].due_ms <= now_ms:
             due.append(moving.popleft().item)
         return due
 
     def next_due_ms(self) -> float | None:
         """Return the instant of the next arrival; None while nothing moves."""
+        if self._free:
+            return self._free_since_ms
         return self._moving[0].due_ms if self._moving else None
 
     def set_rule(self, rule: LinkRule) -> None:
@@ -190,10 +188,14 @@ class Link(Generic[Item]):
     def drop_all(self) -> int:
         """Forget every waiting message, because the link broke; return how many were lost."""
         lost = self.waiting
+        self._free.clear()
+        self._forget_ruled()
+        return lost
+
+    def _forget_ruled(self) -> None:
         for place in (self._moving, self._held, self._behind_cut):
             place.clear()
         self._last_due_ms = float("-inf")
-        return lost
 
     def _touch(self, waiting: _Waiting[Item], active: ActiveRule) -> None:
         action: Action = active.rule.action
@@ -223,7 +225,7 @@ class Link(Generic[Item]):
         before = {id(waiting): waiting.due_ms for waiting in self._moving}
         # Moving ones before held ones: a ping that overtook a held message stays before it.
         everything = [*self._moving, *self._held, *self._behind_cut]
-        self.drop_all()
+        self._forget_ruled()
         for waiting in everything:
             waiting.delays = tuple(d for d in waiting.delays if d[0] not in gone)
             waiting.hold = None if waiting.hold in gone else waiting.hold
