@@ -343,6 +343,30 @@ def _split_ids(joined: tuple[str, ...]) -> tuple[Id, ...]:
     return tuple(Id(scheme, id_) for scheme, _, id_ in parts)
 
 
+# More packets than any link has ever waiting.
+_MAX_RUN = 1 << 20
+
+
+def continues(message: core.Message, previous: core.Message | None) -> bool:
+    """Whether a packet says of the next zxid what the one before it says: they share an envelope.
+
+    Under load nearly all acks and commits do, and an envelope costs more than all else of them.
+    """
+    if isinstance(message, core.Ack):
+        return isinstance(previous, core.Ack) and message.zxid == previous.zxid + 1
+    if isinstance(message, core.Commit):
+        return isinstance(previous, core.Commit) and message.zxid == previous.zxid + 1
+    return False
+
+
+def read_run(first: core.Message, more: int) -> list[core.Message]:
+    """Return the `more` packets that share the envelope of `first`; raises MalformedPacket."""
+    if not isinstance(first, core.Ack | core.Commit) or more > _MAX_RUN:
+        raise MalformedPacket(f"a run of {more} behind {first.kind}")
+    kind, zxid = type(first), first.zxid
+    return [kind(zxid + ahead) for ahead in range(1, more + 1)]
+
+
 def read_envelope(got: peer_pb2.Envelope, txn_codec: TxnCodec) -> core.Message:
     """Return the packet in `got`; raises MalformedPacket."""
     packet = got.WhichOneof("packet")

@@ -17,7 +17,14 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 from lagkeeper.v1 import peer_pb2
 
-from nodes.codec import MalformedPacket, TxnCodec, fill_envelope, read_envelope
+from nodes.codec import (
+    MalformedPacket,
+    TxnCodec,
+    continues,
+    fill_envelope,
+    read_envelope,
+    read_run,
+)
 from nodes.core.events import Event, PeerConnected, PeerLost, Received
 from nodes.core.messages import Commit, Inform, Message
 from nodes.core.packet_traces import LEFT, RECEIVED, SENT, describe
@@ -172,18 +179,31 @@ class Outbound:
 
     def _pack(self, due: list[Queued]) -> bytes:
         out = peer_pb2.LinkRequest()
-        add = out.envelopes.add
+        envelope: peer_pb2.Envelope | None = None
+        previous: Message | None = None
         for connection, message, committed_ms, number in due:
-            envelope = add()
-            fill_envelope(envelope, connection, message, self._codec)
-            if committed_ms:
-                envelope.committed_ms = committed_ms
-            if number:
-                envelope.trace_number = number
-                if number in self._kept:
-                    self._kept.remove(number)
-                    self.traces.add(monotonic_ms(), LEFT, {"peer": self.peer, "number": number})
+            is_plain = not committed_ms and not number
+            if (
+                is_plain
+                and envelope is not None
+                and envelope.connection == connection
+                and continues(message, previous)
+            ):
+                envelope.more += 1
+            else:
+                envelope = out.envelopes.add()
+                fill_envelope(envelope, connection, message, self._codec)
+                if not is_plain:
+                    self._mark(envelope, committed_ms, number)
+            previous = message
         return out.SerializeToString()
+
+    def _mark(self, envelope: peer_pb2.Envelope, committed_ms: float, number: int) -> None:
+        envelope.committed_ms = committed_ms
+        envelope.trace_number = number
+        if number in self._kept:
+            self._kept.remove(number)
+            self.traces.add(monotonic_ms(), LEFT, {"peer": self.peer, "number": number})
 
     def close(self) -> None:
         """From now on a broken stream is no news."""
@@ -286,17 +306,8 @@ class Transport:
         self, sender: int, stream: object, context: grpc.aio.ServicerContext[Any, Any]
     ) -> None:
         is_answerable = self.outbound[sender].connected
-        codec = self._codec
         while (raw := await context.read()) is not grpc.aio.EOF:
-            got = peer_pb2.LinkRequest.FromString(raw)
-            events: list[Event] = []
-            numbers: list[int] = []
-            for envelope in got.envelopes:
-                message = read_envelope(envelope, codec)
-                numbers.append(envelope.trace_number)
-                if envelope.committed_ms:
-                    self._note_commit(_zxid_of(message), envelope.committed_ms)
-                events.append(Received(sender, envelope.connection, message))
+            events, numbers = self._read(sender, raw)
             if not is_answerable.is_set():
                 await is_answerable.wait()
             if self._inbound.get(sender) is not stream:
@@ -304,6 +315,23 @@ class Transport:
             if self._traces.wants_messages:
                 self._trace_received(sender, events, numbers)
             self._deliver(events)
+
+    def _read(self, sender: int, raw: bytes) -> tuple[list[Event], list[int]]:
+        """Return the packets in a message, and the number of each one's trace."""
+        events: list[Event] = []
+        numbers: list[int] = []
+        codec = self._codec
+        for envelope in peer_pb2.LinkRequest.FromString(raw).envelopes:
+            connection, message = envelope.connection, read_envelope(envelope, codec)
+            numbers.append(envelope.trace_number)
+            if envelope.committed_ms:
+                self._note_commit(_zxid_of(message), envelope.committed_ms)
+            events.append(Received(sender, connection, message))
+            if envelope.more:
+                for follower in read_run(message, envelope.more):
+                    numbers.append(0)
+                    events.append(Received(sender, connection, follower))
+        return events, numbers
 
     def _trace_received(self, sender: int, events: list[Event], numbers: list[int]) -> None:
         now_ms = monotonic_ms()

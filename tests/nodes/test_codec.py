@@ -224,3 +224,31 @@ def test_every_result_reaches_the_client_whole() -> None:
 def test_an_empty_result_is_still_one(empty: requests.Result) -> None:
     reply = frame(effects.Reply(1, 2, 3, ErrorCode.OK, empty)).reply
     assert reply.result.WhichOneof("result") is not None
+
+
+def test_acks_and_commits_of_consecutive_zxids_share_an_envelope_and_nothing_else_does() -> None:
+    ack, commit, diff = messages.Ack, messages.Commit, messages.Diff
+    assert codec.continues(ack(6), ack(5))
+    assert codec.continues(commit(6), commit(5))
+    for message, previous in (
+        (ack(7), ack(5)),
+        (ack(5), ack(5)),
+        (ack(6), commit(5)),
+        (commit(6), ack(5)),
+        (diff(6), diff(5)),
+        (ack(6), None),
+    ):
+        assert not codec.continues(message, previous)
+
+
+def test_a_run_is_read_as_the_packets_it_stands_for() -> None:
+    assert codec.read_run(messages.Ack(5), 2) == [messages.Ack(6), messages.Ack(7)]
+    assert codec.read_run(messages.Commit(5), 1) == [messages.Commit(6)]
+
+
+@pytest.mark.parametrize(
+    ("first", "more"), [(messages.Diff(5), 1), (messages.Commit(5), 2**32 - 1)]
+)
+def test_a_run_that_no_member_sends_is_refused(first: messages.Message, more: int) -> None:
+    with pytest.raises(codec.MalformedPacket, match=f"a run of {more} behind {first.kind}"):
+        codec.read_run(first, more)

@@ -70,7 +70,7 @@ Global___LinkResponse: _TypeAlias = LinkResponse  # noqa: Y015
 
 @_typing.final
 class Envelope(_message.Message):
-    """One packet."""
+    """One packet, or a run of acks or commits."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -97,6 +97,7 @@ class Envelope(_message.Message):
     FIN_FIELD_NUMBER: _builtins.int
     COMMITTED_MS_FIELD_NUMBER: _builtins.int
     TRACE_NUMBER_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
     connection: _builtins.int
     """The learner's connection to the leader that the packet belongs to, numbered
     by the learner; 0 for election packets. Packets of a connection that
@@ -113,6 +114,10 @@ class Envelope(_message.Message):
     trace_number: _builtins.int
     """Which of the messages that the sender traced on this link it is, from 1; 0 if it was not
     traced. For the drawing of pictures only.
+    """
+    more: _builtins.int
+    """Of an ack or commit: how many packets of its kind follow it in this envelope, each with the next
+    zxid.
     """
     @_builtins.property
     def notification(self) -> Global___Notification:
@@ -212,10 +217,11 @@ class Envelope(_message.Message):
         fin: Global___Fin | None = ...,
         committed_ms: _builtins.float = ...,
         trace_number: _builtins.int = ...,
+        more: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "ack_epoch", b"ack_epoch", "commit", b"commit", "diff", b"diff", "fin", b"fin", "follower_info", b"follower_info", "inform", b"inform", "leader_info", b"leader_info", "new_leader", b"new_leader", "notification", b"notification", "observer_info", b"observer_info", "packet", b"packet", "ping", b"ping", "proposal", b"proposal", "request", b"request", "revalidate", b"revalidate", "revalidated", b"revalidated", "snap", b"snap", "sync", b"sync", "trunc", b"trunc", "up_to_date", b"up_to_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "ack_epoch", b"ack_epoch", "commit", b"commit", "committed_ms", b"committed_ms", "connection", b"connection", "diff", b"diff", "fin", b"fin", "follower_info", b"follower_info", "inform", b"inform", "leader_info", b"leader_info", "new_leader", b"new_leader", "notification", b"notification", "observer_info", b"observer_info", "packet", b"packet", "ping", b"ping", "proposal", b"proposal", "request", b"request", "revalidate", b"revalidate", "revalidated", b"revalidated", "snap", b"snap", "sync", b"sync", "trace_number", b"trace_number", "trunc", b"trunc", "up_to_date", b"up_to_date"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "ack_epoch", b"ack_epoch", "commit", b"commit", "committed_ms", b"committed_ms", "connection", b"connection", "diff", b"diff", "fin", b"fin", "follower_info", b"follower_info", "inform", b"inform", "leader_info", b"leader_info", "more", b"more", "new_leader", b"new_leader", "notification", b"notification", "observer_info", b"observer_info", "packet", b"packet", "ping", b"ping", "proposal", b"proposal", "request", b"request", "revalidate", b"revalidate", "revalidated", b"revalidated", "snap", b"snap", "sync", b"sync", "trace_number", b"trace_number", "trunc", b"trunc", "up_to_date", b"up_to_date"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_packet: _TypeAlias = _typing.Literal["notification", "follower_info", "observer_info", "leader_info", "ack_epoch", "diff", "trunc", "snap", "new_leader", "up_to_date", "request", "proposal", "ack", "commit", "inform", "ping", "revalidate", "revalidated", "sync", "fin"]  # noqa: Y015
     _WhichOneofArgType_packet: _TypeAlias = _typing.Literal["packet", b"packet"]  # noqa: Y015
