@@ -1,4 +1,4 @@
-"""The loop round the core: every event into `Member.step`, every effect carried out in order.
+"""The loop round the core: every event into `Member.steps`, every effect carried out in order.
 
 Makes no decision. One event loop and no task per message; what goes to the disk in one turn of
 the loop goes in one batch.
@@ -39,8 +39,8 @@ from nodes.traces import TraceLog
 class Core(Protocol):
     """The state machine that is driven."""
 
-    def step(self, event: Event, now_ms: float) -> list[Effect]:
-        """Take an event at an instant of the monotonic clock."""
+    def steps(self, events: Sequence[Event], now_ms: float) -> list[Effect]:
+        """Take events that arrived together, at an instant of the monotonic clock."""
 
     def deadline(self) -> float | None:
         """The instant at which it wants DeadlineReached."""
@@ -120,13 +120,9 @@ class Driver:
         """Take events, in order. After a failure nothing is taken any more."""
         if self._has_stopped:
             return
-        step = self.member.step
+        now_ms = monotonic_ms()
         try:
-            for event in events:
-                now_ms = monotonic_ms()
-                effects = step(event, now_ms)
-                if effects:
-                    self._carry_out(effects, now_ms)
+            self._carry_out(self.member.steps(events, now_ms), now_ms)
         except Exception as error:  # the core is broken: its process must stop
             self.fail(error)
             return

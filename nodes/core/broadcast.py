@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from nodes.core.commit import ClientRequest, Connection, makes_ephemeral, needs_leader
 from nodes.core.containers import ContainerManager
 from nodes.core.context import Context
+from nodes.core.effects import Send
 from nodes.core.errors import ErrorCode
 from nodes.core.expiry import ExpiryThread
 from nodes.core.handler import LearnerHandler
@@ -43,7 +44,7 @@ class Outstanding:
     type: str
     session_id: int
     acks: set[int] = field(default_factory=set)
-    syncs: list[LearnerHandler] = field(default_factory=list)
+    syncs: tuple[LearnerHandler, ...] = ()
 
 
 class Broadcast:
@@ -101,7 +102,7 @@ class Broadcast:
         op = request.op
         if type(op) is Sync:
             if self.outstanding:
-                self.outstanding[next(reversed(self.outstanding))].syncs.append(handler)
+                self.outstanding[next(reversed(self.outstanding))].syncs += (handler,)
             else:
                 self._send_sync(handler)
         elif needs_leader(op):
@@ -131,11 +132,11 @@ class Broadcast:
         self.outstanding[zxid] = Outstanding(body.type, session_id)
         self._replica.log(txn)
         proposal = Proposal(txn)
-        now_ms = self._context.now_ms
+        context = self._context
         for handler in self._handlers.values():
-            if handler.is_forwarding and handler.is_voter:
-                handler.note_proposal(zxid, now_ms)
-                self._send(handler, proposal)
+            if handler.is_voter and handler.is_forwarding:
+                handler.note_proposal(zxid, context.now_ms)
+                context.effects.append(Send(handler.sid, handler.connection, proposal))
 
     def _prepare(
         self, session_id: int, op: Write, owner: object, zxid: int, ids: tuple[Id, ...]
@@ -198,10 +199,10 @@ class Broadcast:
             self._context.trace(
                 "close_committed", session_id=proposal.session_id, zxid=show_zxid(zxid)
             )
-        commit, inform = Commit(zxid, proposal.type), Inform(txn)
+        commit = Commit(zxid, proposal.type)
         for handler in self._handlers.values():
             if handler.is_forwarding:
-                self._send(handler, commit if handler.is_voter else inform)
+                self._send(handler, commit if handler.is_voter else Inform(txn))
         self.server.on_committed(txn)
         self._prep.applied(zxid)
         for handler in proposal.syncs:

@@ -12,23 +12,37 @@ from nodes.core.messages import Message
 
 
 class Context:
-    """One per member. `now_ms` and `effects` are those of the running step."""
+    """One per member. `now_ms` and `effects` are those of the running step.
 
-    __slots__ = ("config", "connected_peers", "counters", "effects", "is_tracing_reads", "now_ms")
+    `wall_ms` is the wall clock at `now_ms`, for the times in Stat.
+    """
+
+    __slots__ = (
+        "config",
+        "connected_peers",
+        "counters",
+        "effects",
+        "is_tracing_reads",
+        "now_ms",
+        "wall_ms",
+    )
 
     def __init__(self, config: MemberConfig) -> None:
         self.config = config
         self.now_ms = 0.0
+        self.wall_ms = 0
         self.effects: list[Effect] = []
         self.connected_peers: dict[int, None] = {}
         self.counters = Counters()
         # A trace for every read would cost more than the read: only while somebody listens.
         self.is_tracing_reads = False
 
-    @property
-    def wall_ms(self) -> int:
-        """The wall clock, for the times in Stat."""
-        return int(self.now_ms + self.config.wall_offset_ms)
+    def begin(self, now_ms: float) -> list[Effect]:
+        """Begin a step at this instant; return the list that its effects will be in."""
+        self.now_ms = now_ms
+        self.wall_ms = int(now_ms + self.config.wall_offset_ms)
+        self.effects = []
+        return self.effects
 
     def send(self, peer: int, connection: int, message: Message) -> None:
         """Send `message` to `peer` over the link `self->peer`."""

@@ -40,6 +40,9 @@ from nodes.core.server import Server
 from nodes.core.synchronization import NO_COMMON_ZXID, plan_synchronization
 from nodes.core.zxid import counter_of, make_zxid
 
+# Made once: a union of types is made anew wherever it is written.
+_GREETINGS = (FollowerInfo, ObserverInfo)
+
 
 class Leader:
     """Invariant: `broadcast` is there exactly from the moment that a quorum has the epoch on disk.
@@ -207,11 +210,10 @@ class Leader:
 
     def on_message(self, peer: int, connection: int, message: Message) -> None:
         """Take a packet of a learner; packets of a connection given up are ignored."""
-        if isinstance(message, FollowerInfo | ObserverInfo):
-            self._on_learner_info(peer, connection, message.accepted_epoch)
-            return
         handler = self.handlers.get(peer)
         if handler is None or handler.connection != connection:
+            if isinstance(message, _GREETINGS):
+                self._on_learner_info(peer, connection, message.accepted_epoch)
             return
         handler.heard_at = self._half_ticks
         match message:
@@ -231,6 +233,8 @@ class Leader:
                 self._on_ack_epoch(handler, message)
             case Fin():
                 self.drop(peer, says_fin=False)
+            case FollowerInfo() | ObserverInfo():
+                self._on_learner_info(peer, connection, message.accepted_epoch)
             case (
                 Notification()
                 | Proposal()

@@ -6,7 +6,7 @@ through `become_*`. No clock, no I/O, no randomness: the same events give the sa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import assert_never
 
@@ -48,6 +48,8 @@ from nodes.core.zxid import epoch_of
 
 Role = Leader | Learner | None
 
+_GREETINGS = (FollowerInfo, ObserverInfo)
+
 # A member that looks for a leader waits this long, or a tick, before it serves reads meanwhile.
 _READ_ONLY_AFTER_MS = 2000
 
@@ -74,16 +76,19 @@ class Member:
 
         Raises InvariantBroken when the protocol's own rules fail; the process must stop then.
         """
-        context = self._context
-        context.now_ms = now_ms
-        context.effects = []
-        self._dispatch(event)
-        role = self._role
-        # A member whose log is being cut has no history to vote with: the one in memory is
-        # about to go, and the one on disk is not known yet.
-        if role is not None and role.is_over and self._replica.truncating_to is None:
-            self.become_looking(role.is_over)
-        return context.effects
+        return self.steps((event,), now_ms)
+
+    def steps(self, events: Iterable[Event], now_ms: float) -> list[Effect]:
+        """As `step` for each of some events that arrived together, in order."""
+        effects = self._context.begin(now_ms)
+        for event in events:
+            self._dispatch(event)
+            role = self._role
+            # A member whose log is being cut has no history to vote with: the one in memory is
+            # about to go, and the one on disk is not known yet.
+            if role is not None and role.is_over and self._replica.truncating_to is None:
+                self.become_looking(role.is_over)
+        return effects
 
     def _dispatch(self, event: Event) -> None:
         role = self._role
@@ -192,15 +197,16 @@ class Member:
     # Peers.
 
     def _on_received(self, peer: int, connection: int, message: Message) -> None:
+        role = self._role
         if type(message) is Notification:
             self._on_notification(peer, message)
-        elif type(message) in (FollowerInfo, ObserverInfo) and not self._is_listening_to(peer):
+        elif type(message) in _GREETINGS and not self._is_listening_to(peer):
             # As a port that nobody listens on: the learner tries again a little later.
             self._say_fin(peer, connection)
-        elif self._role is not None:
-            self._role.on_message(peer, connection, message)
-            epoch = self._role.epoch
-            if epoch is not None:
+        elif role is not None:
+            role.on_message(peer, connection, message)
+            epoch = role.epoch
+            if epoch is not None and epoch != self._election.vote.peer_epoch:
                 self._election.enter_epoch(epoch)
 
     def _is_listening_to(self, peer: int) -> bool:

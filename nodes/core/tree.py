@@ -134,7 +134,7 @@ class DataTree:
         parent = self._znodes.get(path[:cut])
         if parent is None:
             raise InvariantBroken(f"the snapshot has {path} without its parent")
-        parent.children[path[cut + 1 :]] = None
+        parent.adopt(path[cut + 1 :])
         self._znodes[path] = znode
         self.data_size += len(path) + len(znode.data or b"")
         if znode.ephemeral_owner:
@@ -268,7 +268,7 @@ class DataTree:
         if name in parent.children:
             return Applied(ErrorCode.NODE_EXISTS, None, [])
         owner = txn.session_id if body.is_ephemeral else 0
-        parent.children[name] = None
+        parent.adopt(name)
         self.data_size += len(path) + len(body.data or b"")
         time_ms = txn.time_ms
         znode = Znode(body.data, zxid, zxid, zxid, time_ms, time_ms, 0, 0, 0, owner, body.acl)

@@ -16,9 +16,15 @@ def to_int32(number: int) -> int:
     return number if -_MAX_INT32 <= number <= _MAX_INT32 else (number + 2**31) % 2**32 - 2**31
 
 
+NO_CHILDREN: dict[str, None] = {}
+
+
 @dataclass(slots=True, eq=False)
 class Znode:
-    """One znode. `cversion` is the stored value: how many children were ever created."""
+    """One znode. `cversion` is the stored value: how many children were ever created.
+
+    Invariant: `children` is NO_CHILDREN, which nobody changes, until there is one.
+    """
 
     data: bytes | None
     czxid: int
@@ -32,7 +38,14 @@ class Znode:
     ephemeral_owner: int = 0
     acl: AclList = OPEN_ACL
     # Names, in the order of their creation; a dict because a set has no order.
-    children: dict[str, None] = field(default_factory=dict)
+    children: dict[str, None] = field(default_factory=lambda: NO_CHILDREN)
+
+    def adopt(self, name: str) -> None:
+        """Have one child more."""
+        if self.children is NO_CHILDREN:
+            self.children = {name: None}
+        else:
+            self.children[name] = None
 
     def stat(self) -> Stat:
         """Return what clients see; there cversion counts creates and deletes of children."""

@@ -35,14 +35,17 @@ class Core:
         self.reached = asyncio.Event()
         self.counters = Counters()
 
-    def step(self, event: Event, now_ms: float) -> list[Effect]:
-        self.events.append((event, now_ms))
-        if isinstance(event, PeerLost):
-            raise InvariantBroken("two leaders of epoch 1")
-        if isinstance(event, DeadlineReached):
-            self.next_deadline = None
-            self.reached.set()
-        return self.effects.get(type(event), [])
+    def steps(self, events: Sequence[Event], now_ms: float) -> list[Effect]:
+        effects: list[Effect] = []
+        for event in events:
+            self.events.append((event, now_ms))
+            if isinstance(event, PeerLost):
+                raise InvariantBroken("two leaders of epoch 1")
+            if isinstance(event, DeadlineReached):
+                self.next_deadline = None
+                self.reached.set()
+            effects += self.effects.get(type(event), [])
+        return effects
 
     def deadline(self) -> float | None:
         return self.next_deadline
