@@ -23,9 +23,11 @@ from typing import Any
 
 # Before gRPC is loaded: a port in use would otherwise be reported in its own many lines.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
 
 import grpc
 import grpc.aio
+import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from lagkeeper.v1 import admin_pb2_grpc
@@ -70,7 +72,8 @@ def run_member(config: ProcessConfig) -> None:
     sys.setswitchinterval(0.0005)
     try:
         check_config(config)
-        asyncio.run(_run(config, has_parent))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(config, has_parent))
     except (ConfigError, StorageError, PortError, PortTaken) as error:
         _report(config, str(error))
         raise SystemExit(EXIT_BAD_INPUT) from None
@@ -143,7 +146,7 @@ async def _run(config: ProcessConfig, has_parent: bool) -> None:
         transport.start(driver.handle, driver.fail)
         if metrics_port is not None:
             metrics_port.start(metrics.gather)
-        _tune_collector()
+        tune_collector()
         ends: set[asyncio.Future[Any]] = {stop, driver.failed}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         driver.stop()
@@ -240,7 +243,7 @@ def _serve(
     return serving_changed
 
 
-def _tune_collector() -> None:
+def tune_collector() -> None:
     """What is alive now stays alive: never look at it again, and at the rest less often."""
     gc.collect()
     gc.freeze()

@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections import deque
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nodes.client_codec import ClientEffect
 from nodes.config import show_address
@@ -101,8 +101,8 @@ class WireConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client is there; one more than its host may have is sent away."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # No event loop but asyncio's own makes subclasses of its Transport.
+        self._transport = transport = cast(asyncio.Transport, transport)
         transport.set_write_buffer_limits(high=_MUCH_UNREAD_BYTES)
         # None of a client that has gone again already.
         address: Any = transport.get_extra_info("peername")
