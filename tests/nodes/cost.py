@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import itertools
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from random import Random
 from statistics import median
@@ -40,7 +40,7 @@ from nodes.transport import Transport
 SIDS = (1, 2, 3)
 BATCH = 64
 VALUE = b"x" * 100
-Costs = Counter[str]
+Costs = defaultdict[str, float]
 
 
 def timed(costs: Costs, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
@@ -60,7 +60,7 @@ class Desk:
 
     def __init__(self, sid: int, costs: Costs) -> None:
         self.member = Member(MemberConfig(sid, SIDS), Recovered())
-        self._step = self.member.step
+        self._steps = self.member.steps
         self.codec = TxnCodec()
         self.jobs: list[Job] = []
         self.driver = Driver(self.member, self.codec, self, TraceLog())
@@ -83,7 +83,7 @@ class Desk:
         role = "leader" if self.status().state.name == "LEADING" else "follower"
         kind = type(events[0]).__name__ if events else ""
         core = f"{role}: core, {kind}"
-        self.member.step = timed(self.costs, core, self._step)  # type: ignore[method-assign]
+        self.member.steps = timed(self.costs, core, self._steps)  # type: ignore[method-assign]
         before = self.costs[core]
         began = time.perf_counter()
         self.driver.handle(events)
@@ -101,9 +101,7 @@ class Desk:
                 case Persist():
                     answers.append(Persisted(effect.txn.zxid))
                 case PersistEpochs():
-                    answers.append(
-                        EpochsPersisted(effect.accepted_epoch, effect.current_epoch)
-                    )
+                    answers.append(EpochsPersisted(effect.accepted_epoch, effect.current_epoch))
         if answers:
             self.handle(answers)
 
@@ -116,7 +114,7 @@ class Room:
     """All three, and messages between them."""
 
     def __init__(self) -> None:
-        self.costs: Costs = Counter()
+        self.costs: Costs = defaultdict(float)
         self.desks = {sid: Desk(sid, self.costs) for sid in SIDS}
         for desk in self.desks.values():
             desk.handle([Started()])
