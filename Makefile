@@ -14,7 +14,8 @@ help:  ## what can be made
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
 
-setup: .venv/.installed  ## the virtual environment with everything in it
+setup: .venv/.installed  ## the virtual environment with everything in it, and bytecode
+	@$(BIN)/python -m compileall -q nodes client orchestrator loadtests proto
 
 demo: setup  ## the main job: an ensemble with a slow link, clients that expire, the stale reads
 	$(BIN)/python -m loadtests.demo
