@@ -41,6 +41,12 @@ class Side(Protocol):
     def kill_leader(self) -> list[str]:
         """SIGKILL; returns the addresses of the others."""
 
+    def kill_all(self) -> None:
+        """SIGKILL to every member; their files stay."""
+
+    def start_all(self) -> None:
+        """Start every member again, on its files."""
+
     def close(self) -> None:
         """End everything and remove the files."""
 
@@ -58,8 +64,10 @@ class Apache:
             f"server.{i + 1}=127.0.0.1:{ports[MEMBERS + i]}:{ports[2 * MEMBERS + i]}\n"
             for i in range(MEMBERS)
         )
+        for i in range(MEMBERS):
+            self._configure(i, servers)
         began = time.monotonic()
-        self._processes = [self._start(i, servers) for i in range(MEMBERS)]
+        self.start_all()
         try:
             asyncio.run(first_write(self.addresses(), "/started"))
         except BaseException:
@@ -67,7 +75,7 @@ class Apache:
             raise
         self.start_s = time.monotonic() - began
 
-    def _start(self, index: int, servers: str) -> subprocess.Popen[bytes]:
+    def _configure(self, index: int, servers: str) -> None:
         home = self._dir / str(index + 1)
         (home / "data").mkdir(parents=True)
         (home / "data" / "myid").write_text(f"{index + 1}\n")
@@ -77,6 +85,13 @@ class Apache:
             "admin.enableServer=false\nmaxClientCnxns=0\n4lw.commands.whitelist=srvr\n" + servers
         )
         (home / "log4j.properties").write_text("log4j.rootLogger=OFF\n")
+
+    def start_all(self) -> None:
+        """Start every server, on what files it has."""
+        self._processes = [self._start(self._dir / str(i + 1)) for i in range(MEMBERS)]
+
+    @staticmethod
+    def _start(home: Path) -> subprocess.Popen[bytes]:
         with (home / "out").open("wb") as out:
             return subprocess.Popen(
                 ["java", "-Xmx512m", "-cp", f"{home}:{JAR}",
@@ -99,11 +114,15 @@ class Apache:
         self._processes[index].kill()
         return addresses[:index] + addresses[index + 1 :]
 
-    def close(self) -> None:
-        """Kill them; their files go."""
+    def kill_all(self) -> None:
+        """SIGKILL to every server."""
         for process in self._processes:
             process.kill()
             process.wait()
+
+    def close(self) -> None:
+        """Kill them; their files go."""
+        self.kill_all()
         shutil.rmtree(self._dir, ignore_errors=True)
 
 
@@ -137,6 +156,16 @@ class Ours:
         leader = next(member.sid for member in members if member.status.state == "LEADING")
         self.ensemble.kill(leader)
         return [self.ensemble.zk_address(member.sid) for member in members if member.sid != leader]
+
+    def kill_all(self) -> None:
+        """SIGKILL to every member."""
+        for member in self.ensemble.status().members:
+            self.ensemble.kill(member.sid)
+
+    def start_all(self) -> None:
+        """Start every member again."""
+        for member in self.ensemble.status().members:
+            self.ensemble.start(member.sid)
 
     def close(self) -> None:
         """End the ensemble."""

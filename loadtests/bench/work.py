@@ -16,6 +16,7 @@ CLIENTS = 4
 OUTSTANDING = 256
 # Below the backlog of 50 connections that a real server lets wait, on each of three members.
 CONNECTING = 100
+_CHILDREN = 1000
 SOURCE = Path(__file__).with_name("WireBench.java")
 _JAVA_S = 300
 _PING_S = 3.0
@@ -104,6 +105,36 @@ async def _expiries(address: str, parent: str, count: int) -> float:
             return first[1] / (now - first[0]) if now > first[0] else float(count)
         await asyncio.sleep(0.02)
     raise WorkError(f"{address}: {left} of {count} sessions have not expired")
+
+
+async def fill(side: Side, count: int) -> None:
+    """Create `count` znodes of 100 bytes, under parents of a thousand children each."""
+    addresses = side.addresses()
+    top = f"/full-{time.monotonic_ns()}"
+    await first_write(addresses, top)
+
+    async def fill_some(number: int) -> None:
+        session = await WireSession.open(addresses[number % len(addresses)])
+        for begin in range(number * _CHILDREN, count, CLIENTS * _CHILDREN):
+            parent = f"{top}/{begin}"
+            await session.create(parent)
+            end = min(begin + _CHILDREN, count) - 1
+            await session.create_all([f"{parent}/{i}" for i in range(begin, end)], bytes(100))
+        session.close()
+
+    await asyncio.gather(*map(fill_some, range(CLIENTS)))
+
+
+def restart_s(side: Side) -> float:
+    """Kill every member and start them all; how long until a write is committed."""
+    side.kill_all()
+    began = time.monotonic()
+    side.start_all()
+    try:
+        asyncio.run(first_write(side.addresses(), f"/restarted-{time.monotonic_ns()}"))
+    except WireError as error:
+        raise WorkError(f"{side.name}: {error}") from None
+    return time.monotonic() - began
 
 
 def recovery_s(side: Side) -> float:

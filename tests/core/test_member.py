@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,16 +12,22 @@ from nodes.core.events import (
     ClosingHeld,
     ConnectionLost,
     DeadlineReached,
+    Event,
     ExpireRequested,
+    PeerConnected,
+    PeerLost,
     Persisted,
+    Received,
     SnapshotPersisted,
+    Submitted,
 )
 from nodes.core.member import Member
-from nodes.core.messages import Fin, ServerState
+from nodes.core.messages import Commit, Fin, Ping, Proposal, ServerState
 from nodes.core.requests import Exists
-from nodes.core.txns import Recovered
+from nodes.core.txns import CheckTxn, Recovered
+from nodes.core.zxid import make_zxid
 
-from .bench import SESSION, following, leading, looking, make_config, sent
+from .bench import EPOCH, SESSION, following, leading, looking, make_config, sent, txn
 from .network import Network
 
 
@@ -69,6 +77,33 @@ def test_stall_of_the_expiry_thread_outlives_a_change_of_role() -> None:
     bench.after(3000)
     assert bench.member.status().closing_sessions == 1
     assert bench.member.status().outstanding_proposals == 0
+
+
+def test_events_that_arrive_together_do_what_they_do_one_by_one() -> None:
+    """Also where one of them ends the role: the ones behind it find the next role."""
+    epoch_zxid = make_zxid(EPOCH, 0)
+    arrived: list[Event] = [
+        Received(3, 0, Ping()),
+        *(Received(3, 0, Proposal(txn(n, CheckTxn("/a")))) for n in (1, 2, 3)),
+        *(Persisted(epoch_zxid + n) for n in (1, 2, 3)),
+        *(Received(3, 0, Commit(epoch_zxid + n)) for n in (1, 2)),
+        Submitted(5, 1, Exists("/")),
+        PeerLost(3),
+        Submitted(5, 2, Exists("/")),
+        PeerConnected(3),
+    ]
+    apart, together = following(), following()
+    for bench in (apart, together):
+        bench.connect(5)
+    connection = apart.member._role.connection  # type: ignore[union-attr]
+    events = [
+        replace(event, connection=connection) if isinstance(event, Received) else event
+        for event in arrived
+    ]
+    one_by_one = [e for event in events for e in apart.member.step(event, apart.now_ms)]
+    assert together.member.steps(events, together.now_ms) == one_by_one
+    assert together.member.status() == apart.member.status()
+    assert apart.member.status().state is ServerState.LOOKING
 
 
 def test_deadline_lies_ahead_once_it_was_reached() -> None:
