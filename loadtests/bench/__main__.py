@@ -27,6 +27,7 @@ from rich.table import Table
 
 from loadtests.bench import work
 from loadtests.bench.ours import delay_error_p99_ms, race_trials_a_second
+from loadtests.bench.raw import WireError
 from loadtests.bench.sides import Apache, Ours, missing
 from orchestrator.bench import throughput
 
@@ -97,31 +98,37 @@ def _options() -> argparse.Namespace:
 def _measure(
     make: Callable[[], Apache] | Callable[[], Ours], classes: Path, options: argparse.Namespace
 ) -> Figures:
-    side: Apache | Ours
     with closing(make()) as side:
-        figures = {
-            "start to first write s": side.start_s,
-            "idle member MiB": work.resident_mib(side),
-        }
-        wire = work.over_the_wire(side, classes, options.operations)
-        figures["create, wire"] = wire["create"]
-        figures["get, wire"] = wire["get"]
-        figures["set, wire"] = wire["set"]
-        figures["mixed 90/10, wire"] = wire["mixed"]
-        figures["sequential create p50 ms, wire"] = wire["sequential create"]
-        figures["sequential get p50 ms, wire"] = wire["sequential get"]
-        if isinstance(side, Ours):
-            figures.update(_over_grpc(side, options.operations))
-            figures["error of a delay p99 ms, under load"] = delay_error_p99_ms(side.ensemble)
-            figures["race trials a second, simulated"] = race_trials_a_second()
-        opened = asyncio.run(work.sessions(side, options.sessions))
-        figures["sessions opened a second"] = opened["sessions opened"]
-        figures["member with the sessions MiB"] = opened["memory with sessions"]
-        figures["expiries a second"] = opened["expiries"]
-        asyncio.run(work.fill(side, options.znodes))
-        figures["member with the znodes MiB"] = work.resident_mib(side)
-        figures["restart with the znodes s"] = work.restart_s(side)
-        figures["recovery from the leader's death s"] = work.recovery_s(side)
+        try:
+            return _measure_started(side, classes, options)
+        except (WireError, OSError) as error:
+            raise work.WorkError(f"{side.name}: {error}") from None
+
+
+def _measure_started(side: Apache | Ours, classes: Path, options: argparse.Namespace) -> Figures:
+    figures = {
+        "start to first write s": side.start_s,
+        "idle member MiB": work.resident_mib(side),
+    }
+    wire = work.over_the_wire(side, classes, options.operations)
+    figures["create, wire"] = wire["create"]
+    figures["get, wire"] = wire["get"]
+    figures["set, wire"] = wire["set"]
+    figures["mixed 90/10, wire"] = wire["mixed"]
+    figures["sequential create p50 ms, wire"] = wire["sequential create"]
+    figures["sequential get p50 ms, wire"] = wire["sequential get"]
+    if isinstance(side, Ours):
+        figures.update(_over_grpc(side, options.operations))
+        figures["error of a delay p99 ms, under load"] = delay_error_p99_ms(side.ensemble)
+        figures["race trials a second, simulated"] = race_trials_a_second()
+    opened = asyncio.run(work.sessions(side, options.sessions))
+    figures["sessions opened a second"] = opened["sessions opened"]
+    figures["member with the sessions MiB"] = opened["memory with sessions"]
+    figures["expiries a second"] = opened["expiries"]
+    asyncio.run(work.fill(side, options.znodes))
+    figures["member with the znodes MiB"] = work.resident_mib(side)
+    figures["restart with the znodes s"] = work.restart_s(side)
+    figures["recovery from the leader's death s"] = work.recovery_s(side)
     return figures
 
 

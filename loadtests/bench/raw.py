@@ -16,6 +16,8 @@ _CREATE = 1
 _EXISTS = 3
 _CLOSE = -11
 _CLOSE_FRAME = struct.pack(">iii", 8, 1, _CLOSE)
+_PING_XID = -2
+_PING_FRAME = struct.pack(">iii", 8, _PING_XID, 11)
 _ANYONE = struct.pack(">ii", 1, 31) + b"\0\0\0\5world\0\0\0\6anyone"
 EPHEMERAL = 1
 TIMEOUT_MS = 10_000
@@ -80,6 +82,10 @@ class WireSession:
         # Behind the header: numChildren is the last but one field of the stat.
         return int(struct.unpack_from(">i", answer, 16 + 56)[0])
 
+    def ping(self) -> None:
+        """Keep the session alive; the answer is skipped when the next one is waited for."""
+        self._writer.write(_PING_FRAME)
+
     def close(self) -> None:
         """End the session."""
         self._writer.write(_CLOSE_FRAME)
@@ -94,8 +100,11 @@ class WireSession:
 
     async def _receive(self) -> bytes:
         try:
-            (length,) = struct.unpack(">i", await self._reader.readexactly(4))
-            return await self._reader.readexactly(length)
+            while True:
+                (length,) = struct.unpack(">i", await self._reader.readexactly(4))
+                answer = await self._reader.readexactly(length)
+                if struct.unpack_from(">i", answer)[0] != _PING_XID:
+                    return answer
         except (asyncio.IncompleteReadError, ConnectionError):
             raise WireError("the member closed the connection") from None
 

@@ -68,12 +68,21 @@ async def sessions(side: Side, count: int) -> Figures:
     parent = f"/sessions-{time.monotonic_ns()}"
     await first_write(addresses, parent)
 
-    async def open_one(index: int) -> WireSession:
+    opened: list[WireSession] = []
+
+    async def open_one(index: int) -> None:
         async with room:
-            return await WireSession.open(addresses[index % len(addresses)])
+            opened.append(await WireSession.open(addresses[index % len(addresses)]))
+
+    async def keep_alive() -> None:
+        while True:
+            await asyncio.sleep(_PING_S)
+            for session in opened:
+                session.ping()
 
     began = time.monotonic()
-    opened = await asyncio.gather(*map(open_one, range(count)))
+    pinging = asyncio.create_task(keep_alive())
+    await asyncio.gather(*map(open_one, range(count)))
     figures = {"sessions opened": count / (time.monotonic() - began)}
     figures["memory with sessions"] = resident_mib(side)
 
@@ -82,6 +91,7 @@ async def sessions(side: Side, count: int) -> Figures:
             await session.create(f"{parent}/{index}", EPHEMERAL)
 
     await asyncio.gather(*(own(i, session) for i, session in enumerate(opened)))
+    pinging.cancel()
     for session in opened:
         session.abandon()
     figures["expiries"] = await _expiries(addresses[0], parent, count)

@@ -8,6 +8,8 @@ request.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import termios
 import time
 from collections import deque
 from enum import Enum
@@ -87,9 +89,21 @@ class WireConnection(asyncio.Protocol):
         return self.stage is not Stage.OVER and not self._is_paused
 
     @property
+    def is_new(self) -> bool:
+        """Whether nothing was read from it yet."""
+        return self.stage is Stage.NEW
+
+    @property
     def has_session(self) -> bool:
         """Whether the core knows of it."""
         return self.stage in (Stage.CONNECTING, Stage.OPEN)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether its client has said something that a busy member has not come to read yet."""
+        size = bytearray(INT.size)
+        fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, size)
+        return any(size)
 
     @property
     def closes_s(self) -> float:

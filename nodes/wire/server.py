@@ -176,7 +176,8 @@ class WireServer:
         self._arm_sweeper()
         now_s = self.now_s()
         for connection in self.connections:
-            if connection.closes_s <= now_s:
+            # One that came just before a multiple of the grid is not idle if nobody read it.
+            if connection.closes_s <= now_s and not (connection.is_new and connection.has_unread):
                 connection.abort()
 
 

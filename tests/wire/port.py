@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
 
+import uvloop
+
 from nodes.config import ProcessConfig, WireConfig
 from nodes.core import requests as core
 from nodes.core.config import MemberConfig
@@ -40,7 +42,9 @@ def on_a_loop(scenario: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
     @functools.wraps(scenario)
     def test(*arguments: Any, **keywords: Any) -> None:
-        asyncio.run(scenario(*arguments, **keywords))
+        # The loop that members run on.
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(scenario(*arguments, **keywords))
 
     return test
 

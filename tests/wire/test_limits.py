@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Coroutine
+from typing import Any
 
 from nodes.core import requests as core
 from nodes.core.effects import Reply
@@ -150,9 +153,31 @@ def test_idle_connections_are_closed_on_the_grid() -> None:
             assert await busy.is_closed()
             assert await waiting.is_closed()
 
+    run_on(loop, scenario())
+
+
+def test_a_client_that_nobody_came_to_read_is_not_idle() -> None:
+    """A busy member may not have read the greeting of who came just before the grid's multiple."""
+    loop = ClockedLoop()
+
+    async def scenario() -> None:
+        async with a_port() as port:
+            silent, busy = await port.client(), await port.client()
+            await port.until(lambda: len(port.server.connections) == 2)
+            os.write(busy.writer.get_extra_info("socket").fileno(), frame(CONNECT))
+            loop.offset_s += 10
+            port.server._sweep()
+            assert [it.number for it in port.server.connections if it.is_readable] == [2]
+            assert await silent.is_closed()
+            assert len(await busy.read()) > len(CONNECT) // 2
+
+    run_on(loop, scenario())
+
+
+def run_on(loop: asyncio.AbstractEventLoop, scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(scenario())
+        loop.run_until_complete(scenario)
     finally:
         asyncio.set_event_loop(None)
         loop.close()
