@@ -22,6 +22,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+# Before gRPC is loaded, as `orchestrator bench` and the members do.
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_listener")
+
 from rich.console import Console
 from rich.table import Table
 
