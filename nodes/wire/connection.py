@@ -82,6 +82,7 @@ class WireConnection(asyncio.Protocol):
         self._unsent_bytes = 0
         self._is_clogged = False
         self._is_paused = False
+        self._is_gone = False
 
     @property
     def is_readable(self) -> bool:
@@ -101,8 +102,12 @@ class WireConnection(asyncio.Protocol):
     @property
     def has_unread(self) -> bool:
         """Whether its client has said something that a busy member has not come to read yet."""
+        socket = self._transport.get_extra_info("socket")
+        # None of a TLS connection that is just being lost.
+        if socket is None:
+            return False
         size = bytearray(INT.size)
-        fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.FIONREAD, size)
+        fcntl.ioctl(socket.fileno(), termios.FIONREAD, size)
         return any(size)
 
     @property
@@ -126,7 +131,10 @@ class WireConnection(asyncio.Protocol):
             self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It is closed, by whomever."""
+        """It is closed, by whomever. What was queued for it has nobody to read it."""
+        self._unsent.clear()
+        self._unsent_bytes = 0
+        self._is_gone = True
         self._lose()
         self._server.on_closed(self)
 
@@ -340,6 +348,9 @@ class WireConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what was queued, then go on with what waited for it."""
+        if self._is_gone:
+            # Not every loop puts up with a word to a transport that is lost.
+            return
         if self._unsent:
             data = b"".join(self._unsent)
             self._unsent.clear()

@@ -237,3 +237,17 @@ async def test_a_port_in_use_is_named() -> None:
         )
         with pytest.raises(PortTaken, match=rf"127\.0\.0\.1:{port.port}: cannot be bound: in use"):
             await WireServer(count(1), config).start(port.deliver, TraceLog())
+
+
+@on_a_loop
+async def test_a_client_that_is_lost_keeps_no_other_one_from_its_answers() -> None:
+    async with a_port() as port:
+        lost, other = await port.session(), await port.session()
+        for client in (lost, other):
+            client.send(request(ops.get_data("/a"), 1))
+        await port.until(lambda: len(port.requests) == 2)
+        # The loop tells of the loss before it comes to write the answers.
+        port.server.by_number[1]._transport.abort()
+        for number in (1, 2):
+            port.tell(Reply(number, 1, 1, ErrorCode.NO_NODE, None))
+        assert await other.xid() == 1
