@@ -101,7 +101,8 @@ class Driver:
         self._clients: Clients
         self._jobs: list[Job] = []
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_ms = 0.0
         self._is_flush_due = False
         self._has_stopped = False
         self._serving_changed: Callable[[bool], None] = lambda is_serving: None
@@ -117,7 +118,10 @@ class Driver:
         self._serving_changed = serving_changed
 
     def handle(self, events: Sequence[Event]) -> None:
-        """Take events, in order. After a failure nothing is taken any more."""
+        """Take events that arrived together, in order.
+
+        After a failure nothing is taken any more, and nothing of what came with it is done.
+        """
         if self._has_stopped:
             return
         now_ms = monotonic_ms()
@@ -191,9 +195,10 @@ class Driver:
         if deadline_ms is None or self._has_stopped:
             return
         if self._timer is not None:
-            if self._timer.when() <= deadline_ms / 1000:
+            if self._timer_ms <= deadline_ms:
                 return
             self._timer.cancel()
+        self._timer_ms = deadline_ms
         self._timer = self._loop.call_at(deadline_ms / 1000, self._on_timer)
 
     def _on_timer(self) -> None:

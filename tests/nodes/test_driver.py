@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+import uvloop
+
 from nodes.client_codec import ClientEffect
 from nodes.codec import TxnCodec, encode_txn
 from nodes.core import txns
@@ -99,7 +101,7 @@ def test_effects_are_carried_out_in_order_and_the_disk_gets_one_batch() -> None:
         await asyncio.sleep(0)
         assert outside.asked[4:] == [[(Persist(TXN), encode_txn(TXN)), (epochs, b"")] * 2]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_deadline_is_reached_not_before_its_instant_even_when_moved() -> None:
@@ -116,7 +118,27 @@ def test_a_deadline_is_reached_not_before_its_instant_even_when_moved() -> None:
         assert event == DeadlineReached()
         assert at_ms >= moved
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
+
+
+def test_a_deadline_nearer_than_the_loop_can_tell_is_reached_and_the_next_one_too() -> None:
+    async def scenario() -> None:
+        core = Core({})
+        driver = drive(core, Outside())
+        errors: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, error: errors.append(error))
+        async with asyncio.timeout(10):
+            for _ in range(3):
+                core.next_deadline = monotonic_ms() + 0.1
+                driver.handle([Started()])
+                await asyncio.sleep(0)
+                driver.handle([Persisted(1)])
+                await core.reached.wait()
+                core.reached.clear()
+        assert [event for event, _ in core.events].count(DeadlineReached()) == 3
+        assert errors == []
+
+    uvloop.run(scenario())
 
 
 def test_a_nearer_deadline_replaces_a_farther_one() -> None:
@@ -131,7 +153,7 @@ def test_a_nearer_deadline_replaces_a_farther_one() -> None:
         async with asyncio.timeout(10):
             await core.reached.wait()
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_broken_invariant_stops_everything() -> None:
@@ -143,7 +165,7 @@ def test_a_broken_invariant_stops_everything() -> None:
         driver.handle([Started()])
         assert len(core.events) == 1
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_change_of_serving_is_told_once() -> None:
@@ -156,7 +178,7 @@ def test_a_change_of_serving_is_told_once() -> None:
             await asyncio.sleep(0)
         assert outside.serving == [True, False]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_traces_are_stamped_kept_and_told() -> None:
@@ -174,7 +196,7 @@ def test_traces_are_stamped_kept_and_told() -> None:
         assert kind == "a"
         assert abs(at_ms - monotonic_ms()) < 1000
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_reads_are_traced_only_while_somebody_names_them() -> None:
@@ -195,7 +217,7 @@ def test_reads_are_traced_only_while_somebody_names_them() -> None:
         told = [event for event, _ in core.events if isinstance(event, ReadTracingSet)]
         assert told == [ReadTracingSet(True), ReadTracingSet(False)]
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_a_listener_that_is_too_slow_learns_how_much_it_lost() -> None:
@@ -208,7 +230,7 @@ def test_a_listener_that_is_too_slow_learns_how_much_it_lost() -> None:
         records, lost = await anext(listening)
         assert (len(records), records[0][0], lost) == (REMEMBERED, 3.0, 3)
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
 
 
 def test_packets_to_clients_are_counted_and_the_end_of_a_connection_is_none() -> None:
@@ -217,4 +239,4 @@ def test_packets_to_clients_are_counted_and_the_end_of_a_connection_is_none() ->
         drive(core, Outside()).handle([Started()])
         assert core.counters.requests.packets_sent == 1
 
-    asyncio.run(scenario())
+    uvloop.run(scenario())
