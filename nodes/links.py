@@ -100,7 +100,7 @@ class Link(Generic[Item]):
         self._rng = rng
         self._active: list[ActiveRule] = []
         self._free: list[Item] = []
-        self._free_since_ms = 0.0
+        self._free_ms = 0.0
         self._moving: deque[_Waiting[Item]] = deque()
         self._held: deque[_Waiting[Item]] = deque()
         self._behind_cut: deque[_Waiting[Item]] = deque()
@@ -137,7 +137,7 @@ class Link(Generic[Item]):
         if not (self._active or self._moving or self._held or self._behind_cut):
             # Nothing can touch it: most messages of most links.
             self._free.append(item)
-            self._free_since_ms = now_ms
+            self._free_ms = now_ms
             return True
         waiting = _Waiting(item, kind, now_ms)
         for active in self._active:
@@ -158,7 +158,7 @@ class Link(Generic[Item]):
     def next_due_ms(self) -> float | None:
         """Return the instant of the next arrival; None while nothing moves."""
         if self._free:
-            return self._free_since_ms
+            return self._free_ms
         return self._moving[0].due_ms if self._moving else None
 
     def set_rule(self, rule: LinkRule) -> None:

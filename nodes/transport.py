@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from lagkeeper.v1 import peer_pb2
 
 from nodes.codec import (
+    MAX_RUN,
     MalformedPacket,
     TxnCodec,
     continues,
@@ -187,6 +188,7 @@ class Outbound:
                 is_plain
                 and envelope is not None
                 and envelope.connection == connection
+                and envelope.more < MAX_RUN
                 and continues(message, previous)
             ):
                 envelope.more += 1

@@ -12,6 +12,7 @@ from nodes.core.broadcast import Broadcast
 from nodes.core.context import Context
 from nodes.core.handler import LearnerHandler, Stage
 from nodes.core.messages import (
+    GREETINGS,
     Ack,
     AckEpoch,
     Commit,
@@ -39,9 +40,6 @@ from nodes.core.replica import Replica
 from nodes.core.server import Server
 from nodes.core.synchronization import NO_COMMON_ZXID, plan_synchronization
 from nodes.core.zxid import counter_of, make_zxid
-
-# Made once: a union of types is made anew wherever it is written.
-_GREETINGS = (FollowerInfo, ObserverInfo)
 
 
 class Leader:
@@ -212,7 +210,7 @@ class Leader:
         """Take a packet of a learner; packets of a connection given up are ignored."""
         handler = self.handlers.get(peer)
         if handler is None or handler.connection != connection:
-            if isinstance(message, _GREETINGS):
+            if isinstance(message, GREETINGS):
                 self._on_learner_info(peer, connection, message.accepted_epoch)
             return
         handler.heard_at = self._half_ticks

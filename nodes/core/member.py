@@ -38,7 +38,7 @@ from nodes.core.events import (
 )
 from nodes.core.leader import Leader
 from nodes.core.learner import Learner, Stage
-from nodes.core.messages import Fin, FollowerInfo, Message, Notification, ObserverInfo, ServerState
+from nodes.core.messages import GREETINGS, Fin, Message, Notification, ServerState
 from nodes.core.readonly import ReadOnly
 from nodes.core.replica import Replica
 from nodes.core.server import Server
@@ -47,8 +47,6 @@ from nodes.core.txns import Recovered
 from nodes.core.zxid import epoch_of
 
 Role = Leader | Learner | None
-
-_GREETINGS = (FollowerInfo, ObserverInfo)
 
 # A member that looks for a leader waits this long, or a tick, before it serves reads meanwhile.
 _READ_ONLY_AFTER_MS = 2000
@@ -79,7 +77,7 @@ class Member:
         return self.steps((event,), now_ms)
 
     def steps(self, events: Iterable[Event], now_ms: float) -> list[Effect]:
-        """As `step` for each of some events that arrived together, in order."""
+        """As `step` for each of some events that arrived together, in order. Raises as it does."""
         effects = self._context.begin(now_ms)
         for event in events:
             self._dispatch(event)
@@ -200,14 +198,13 @@ class Member:
         role = self._role
         if type(message) is Notification:
             self._on_notification(peer, message)
-        elif type(message) in _GREETINGS and not self._is_listening_to(peer):
+        elif isinstance(message, GREETINGS) and not self._is_listening_to(peer):
             # As a port that nobody listens on: the learner tries again a little later.
             self._say_fin(peer, connection)
         elif role is not None:
             role.on_message(peer, connection, message)
-            epoch = role.epoch
-            if epoch is not None and epoch != self._election.vote.peer_epoch:
-                self._election.enter_epoch(epoch)
+            if role.epoch is not None:
+                self._election.enter_epoch(role.epoch)
 
     def _is_listening_to(self, peer: int) -> bool:
         return isinstance(self._role, Leader) and peer in self._context.connected_peers

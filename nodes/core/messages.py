@@ -221,6 +221,9 @@ class Fin:
     kind: ClassVar[str] = "FIN"
 
 
+# What a learner's connection begins with.
+GREETINGS = (FollowerInfo, ObserverInfo)
+
 Message = (
     Notification
     | FollowerInfo

@@ -10,6 +10,7 @@ from typing import Any
 
 import grpc.aio
 import pytest
+from lagkeeper.v1 import peer_pb2
 
 from nodes.accuracy import measure_delays
 from nodes.codec import TxnCodec
@@ -94,6 +95,39 @@ async def two_sides() -> AsyncIterator[tuple[Side, Side]]:
     finally:
         await one.stop()
         await two.stop()
+
+
+def test_runs_are_written_and_read_as_what_they_stand_for() -> None:
+    """Two connections, another kind, a traced packet and a marked one, each amid a run."""
+    ack, commit = Ack, Commit
+    queued: list[tuple[int, Message, float, int]] = [
+        (7, commit(1), 0.0, 0),
+        (7, commit(2), 0.0, 0),
+        (7, commit(3), 5.5, 0),
+        (7, commit(4), 0.0, 0),
+        (7, commit(5), 0.0, 9),
+        (8, commit(6), 0.0, 0),
+        (8, commit(7), 0.0, 0),
+        (8, ack(8), 0.0, 0),
+        (8, ack(9), 0.0, 0),
+        (8, ack(11), 0.0, 0),
+        (8, Ping(), 0.0, 0),
+        (8, ack(12), 0.0, 0),
+    ]
+
+    async def scenario() -> None:
+        sender, receiver = (Transport(sid, {3 - sid: ""}, TxnCodec(), Random()) for sid in (1, 2))
+        noted: list[tuple[int, float]] = []
+        receiver.watch_commits(lambda zxid, at_ms: noted.append((zxid, at_ms)))
+        raw = sender.outbound[2]._pack(queued)
+        events, numbers = receiver._read(1, raw)
+        assert events == [Received(1, number, message) for number, message, _, _ in queued]
+        assert numbers == [number for *_, number in queued]
+        assert noted == [(3, 5.5)]
+        envelopes = peer_pb2.LinkRequest.FromString(raw).envelopes
+        assert [envelope.more for envelope in envelopes] == [1, 1, 0, 1, 1, 0, 0, 0]
+
+    asyncio.run(scenario())
 
 
 def test_everything_arrives_in_order_both_ways() -> None:
