@@ -105,9 +105,10 @@ class Side(ABC):
 
     def wait_until_applied(self, sid: int, zxid: int) -> None:
         """Return when a member has applied so much: it refuses clients that have seen more."""
-        wait_until(
-            lambda: int(self._srvr(sid).get("Zxid", "0"), 16) >= zxid,
-            f"{self.name}: member {sid} has applied {zxid:#x}",
+        self.wait_for_members(
+            lambda: int(self._srvr(sid).get("Zxid", "-1"), 16) >= zxid,
+            f"member {sid} has applied {zxid:#x}",
+            START_S,
         )
 
     def _srvr(self, sid: int) -> dict[str, str]:
