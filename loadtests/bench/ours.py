@@ -6,16 +6,19 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from math import inf
 
 from client.aio import AsyncClient
-from client.ops import SetData
+from client.ops import GetData, Reply, SetData
 from orchestrator.ensemble import Ensemble
+from orchestrator.errors import NotPossible
 from orchestrator.member_traces import Traces
 from orchestrator.simulator.race import Race
 
 SENT, RECEIVED = "message_sent", "message_received"
 DELAY_MS = 20.0
 OPERATIONS_A_SECOND = 1000
+_READS_AND_A_WRITE = 10
 _PACE_S = 0.01
 _LOAD_S = 5.0
 # Until the last delayed messages have come and both ends have told of them.
@@ -49,7 +52,7 @@ class _Ends:
 
 
 def delay_error_p99_ms(ensemble: Ensemble) -> float:
-    """How late messages of a delayed link are at p99, in milliseconds, under load.
+    """How late messages of a delayed link are at p99, in milliseconds, under a mixed load.
 
     From the members' own traces of both ends of the link from the leader to a follower.
     """
@@ -58,31 +61,37 @@ def delay_error_p99_ms(ensemble: Ensemble) -> float:
     follower = next(m.sid for m in members if m.sid != leader)
     link = ensemble.link(f"{leader}->{follower}")
     link.delay(ms=DELAY_MS)
-    sent = _Ends(ensemble.traces(leader, [SENT]), SENT, follower)
-    received = _Ends(ensemble.traces(follower, [RECEIVED]), RECEIVED, leader)
     try:
-        asyncio.run(_load(ensemble.members))
+        sent = _Ends(ensemble.traces(leader, [SENT]), SENT, follower)
+        received = _Ends(ensemble.traces(follower, [RECEIVED]), RECEIVED, leader)
+        try:
+            asyncio.run(_load(ensemble.members))
+        finally:
+            sent_ms, received_ms = sent.end(), received.end()
     finally:
-        sent_ms, received_ms = sent.end(), received.end()
         link.clear()
+    # A message that nobody saw arrive is later than all others.
     errors = sorted(
-        received_ms[number] - at_ms - DELAY_MS
-        for number, at_ms in sent_ms.items()
-        if number in received_ms
+        received_ms.get(number, inf) - at_ms - DELAY_MS for number, at_ms in sent_ms.items()
     )
     return errors[len(errors) * 99 // 100]
 
 
 async def _load(members: list[str]) -> None:
-    """Set at an even pace for a few seconds, through a client of each member."""
+    """Read nine times for each write, at an even pace, through a client of each member."""
     clients = [await AsyncClient(members, first=i).start() for i in range(len(members))]
     try:
-        root = await clients[0].create("/paced")
+        root = await clients[0].create("/paced-", sequential=True)
+        replies: list[asyncio.Future[Reply]] = []
         began = time.monotonic()
         for due_s in _instants():
             await asyncio.sleep(max(0.0, began + due_s - time.monotonic()))
             for index in range(round(OPERATIONS_A_SECOND * _PACE_S)):
-                clients[index % len(clients)].submit(SetData(root, _VALUE))
+                op = GetData(root) if index % _READS_AND_A_WRITE else SetData(root, _VALUE)
+                client = clients[len(replies) % len(clients)]
+                replies.append(client.submit(op))
+        if any(reply.error for reply in await asyncio.gather(*replies)):
+            raise NotPossible("an operation of the load beside delayed messages failed")
         await asyncio.sleep(_REST_S)
     finally:
         await asyncio.gather(*(client.close() for client in clients))

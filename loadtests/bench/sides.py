@@ -12,6 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -160,12 +161,14 @@ class Ours:
     def kill_all(self) -> None:
         """SIGKILL to every member."""
         for member in self.ensemble.status().members:
-            self.ensemble.kill(member.sid)
+            if member.pid:
+                self.ensemble.kill(member.sid)
 
     def start_all(self) -> None:
-        """Start every member again."""
-        for member in self.ensemble.status().members:
-            self.ensemble.start(member.sid)
+        """Start every member again, all at once: each start waits for its member's files."""
+        sids = [member.sid for member in self.ensemble.status().members]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self.ensemble.start, sids))
 
     def close(self) -> None:
         """End the ensemble."""

@@ -16,7 +16,7 @@ CLIENTS = 4
 OUTSTANDING = 256
 # Below the backlog of 50 connections that a real server lets wait, on each of three members.
 CONNECTING = 100
-_CHILDREN = 1000
+_FAMILY = 1000
 SOURCE = Path(__file__).with_name("WireBench.java")
 _JAVA_S = 300
 _PING_S = 3.0
@@ -124,17 +124,17 @@ async def _expiries(address: str, parent: str, count: int) -> float:
 
 
 async def fill(side: Side, count: int) -> None:
-    """Create `count` znodes of 100 bytes, under parents of a thousand children each."""
+    """Create `count` znodes, a thousand at a time: a parent and its children of 100 bytes."""
     addresses = side.addresses()
     top = f"/full-{time.monotonic_ns()}"
     await first_write(addresses, top)
 
     async def fill_some(number: int) -> None:
         session = await WireSession.open(addresses[number % len(addresses)])
-        for begin in range(number * _CHILDREN, count, CLIENTS * _CHILDREN):
+        for begin in range(number * _FAMILY, count, CLIENTS * _FAMILY):
             parent = f"{top}/{begin}"
             await session.create(parent)
-            end = min(begin + _CHILDREN, count) - 1
+            end = min(begin + _FAMILY, count) - 1
             await session.create_all([f"{parent}/{i}" for i in range(begin, end)], bytes(100))
         session.close()
 
