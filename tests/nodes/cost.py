@@ -166,11 +166,10 @@ def round_of(operations: int) -> Costs:
     desk.stream.take()
     numbers = itertools.count(1)
     book = LineBook()
-    for is_counted in (False, True):
+    for turn in ("warm", "counted"):
+        room.costs.clear()
         for _ in range(operations // BATCH):
-            if not is_counted:
-                room.costs.clear()
-            ops = [Create(f"/node-{n}", VALUE) for n in itertools.islice(numbers, BATCH)]
+            ops = [Create(f"/{turn}-{n}", VALUE) for n in itertools.islice(numbers, BATCH)]
 
             def frames(ops: Sequence[Create] = tuple(ops)) -> bytes:
                 return b"".join(encode(1, Request(xid, op)) for xid, op in enumerate(ops, 1))
