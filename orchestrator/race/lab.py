@@ -8,6 +8,8 @@ act inside a window of a few milliseconds instead of guessing where that is.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -211,12 +213,17 @@ class Lab:
         self, sid: int, victim: Victim, *, sync_first: bool = False
     ) -> bool:
         """Open a session, then read."""
+        async with self.new_session(sid) as client:
+            read = self.is_stale_after_sync if sync_first else self.is_stale
+            return await read(client, victim)
+
+    @asynccontextmanager
+    async def new_session(self, sid: int) -> AsyncIterator[AsyncClient]:
+        """Open a session on a member, and close it in the end."""
         client = await self.open(sid)
-        read = self.is_stale_after_sync if sync_first else self.is_stale
-        verdict = await read(client, victim)
+        yield client
         self._clients.remove(client)
         await client.close()
-        return verdict
 
     async def spare(self, sid: int) -> AsyncClient:
         """A second session on a member, for what must not wait behind the reader's requests."""

@@ -62,8 +62,10 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-def _w2(delay_ms: int) -> RaceTrial:
-    return lambda lab, _: trial_w2(lab, lab.followers[0], delay_ms)
+def _w2(delay_ms: int, *, has_local_sessions: bool = False) -> RaceTrial:
+    return lambda lab, _: trial_w2(
+        lab, lab.followers[0], delay_ms, has_local_sessions=has_local_sessions
+    )
 
 
 def setups(delays_ms: Sequence[int] = (0, 5, 20, 100)) -> list[Setup]:
@@ -91,7 +93,7 @@ def setups(delays_ms: Sequence[int] = (0, 5, 20, 100)) -> list[Setup]:
             truth.W2_LOCAL.format(20),
             "local",
             15,
-            _w2(20),
+            _w2(20, has_local_sessions=True),
             "{leader}->{reader}",
             20,
             True,
