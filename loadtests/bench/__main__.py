@@ -28,11 +28,13 @@ os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_client,-event_engine_li
 from rich.console import Console
 from rich.table import Table
 
+from client.errors import LagkeeperError
 from loadtests.bench import work
 from loadtests.bench.ours import delay_error_p99_ms, race_trials_a_second
 from loadtests.bench.raw import WireError
 from loadtests.bench.sides import Apache, Ours, missing
 from orchestrator.bench import throughput
+from orchestrator.errors import OrchestratorError
 
 # What is measured, whether more is better, and the ratio aimed at (None: only shown).
 ROWS: dict[str, tuple[bool, float | None]] = {
@@ -109,7 +111,7 @@ def _measure(
     with closing(make()) as side:
         try:
             return _measure_started(side, classes, options)
-        except (WireError, OSError) as error:
+        except (WireError, OSError, LagkeeperError, OrchestratorError) as error:
             raise work.WorkError(f"{side.name}: {error}") from None
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from nodes.core.commit import ClientRequest, Connection, makes_ephemeral, needs_leader
 from nodes.core.containers import ContainerManager
 from nodes.core.context import Context
-from nodes.core.effects import Send
 from nodes.core.errors import ErrorCode
 from nodes.core.expiry import ExpiryThread
 from nodes.core.handler import LearnerHandler
@@ -132,11 +131,11 @@ class Broadcast:
         self.outstanding[zxid] = Outstanding(body.type, session_id)
         self._replica.log(txn)
         proposal = Proposal(txn)
-        context = self._context
+        now_ms = self._context.now_ms
         for handler in self._handlers.values():
             if handler.is_voter and handler.is_forwarding:
-                handler.note_proposal(zxid, context.now_ms)
-                context.effects.append(Send(handler.sid, handler.connection, proposal))
+                handler.note_proposal(zxid, now_ms)
+                self._send(handler, proposal)
 
     def _prepare(
         self, session_id: int, op: Write, owner: object, zxid: int, ids: tuple[Id, ...]

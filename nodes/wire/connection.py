@@ -82,7 +82,6 @@ class WireConnection(asyncio.Protocol):
         self._unsent_bytes = 0
         self._is_clogged = False
         self._is_paused = False
-        self._is_gone = False
 
     @property
     def is_readable(self) -> bool:
@@ -131,10 +130,10 @@ class WireConnection(asyncio.Protocol):
             self._end()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """It is closed, by whomever. What was queued for it has nobody to read it."""
+        """It is closed, by whomever."""
+        # Nobody reads it, and not every loop puts up with a word to a transport that is lost.
         self._unsent.clear()
         self._unsent_bytes = 0
-        self._is_gone = True
         self._lose()
         self._server.on_closed(self)
 
@@ -348,9 +347,6 @@ class WireConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """Write what was queued, then go on with what waited for it."""
-        if self._is_gone:
-            # Not every loop puts up with a word to a transport that is lost.
-            return
         if self._unsent:
             data = b"".join(self._unsent)
             self._unsent.clear()
