@@ -1,12 +1,15 @@
 // What Curator does for its users, done by hand with Apache's own client: a lock, a leader latch, a
-// cache kept by a persistent recursive watch, and transactions, while members are killed underneath.
+// cache told of changes by a persistent recursive watch, and transactions, while members are killed
+// underneath. Any call may lose its connection after it took effect; what is done then is the recipe.
+//
+// Apache's WriteLock does not survive that: it finds its znode again by the bare name, compares that
+// with whole paths, and waits for ever for a lock that it holds.
 
 import java.util.*;
 import java.util.concurrent.*;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.zookeeper.*;
 import org.apache.zookeeper.data.Stat;
-import org.apache.zookeeper.recipes.lock.WriteLock;
 
 public class Recipes {
     interface Call<T> { T call() throws Exception; }
@@ -42,6 +45,59 @@ public class Recipes {
         });
     }
 
+    static void sync(ZooKeeper zk, String path) throws Exception {
+        retried(() -> {
+            CompletableFuture<Integer> code = new CompletableFuture<>();
+            zk.sync(path, (rc, ignored, context) -> code.complete(rc), null);
+            if (code.get() != 0) throw KeeperException.create(KeeperException.Code.get(code.get()));
+            return null;
+        });
+    }
+
+    // Curator's protection: the name tells whether a create whose answer was lost took effect. The
+    // sync comes after the session has moved, so that nothing is under way from its last member.
+    static String createProtected(ZooKeeper zk, String parent) throws Exception {
+        String guid = UUID.randomUUID() + "-";
+        return retried(() -> {
+            try {
+                return zk.create(parent + "/" + guid, new byte[0], OPEN, CreateMode.EPHEMERAL_SEQUENTIAL);
+            } catch (KeeperException.ConnectionLossException lost) {
+                sync(zk, parent);
+                for (String name : inOrder(zk, parent)) if (name.startsWith(guid)) return parent + "/" + name;
+                throw lost;
+            }
+        });
+    }
+
+    static List<String> inOrder(ZooKeeper zk, String parent) throws Exception {
+        List<String> names = retried(() -> zk.getChildren(parent, false));
+        names.sort(Comparator.comparing(name -> name.substring(name.length() - 10)));
+        return names;
+    }
+
+    static String lock(ZooKeeper zk, String parent) throws Exception {
+        String path = createProtected(zk, parent);
+        while (true) {
+            List<String> names = inOrder(zk, parent);
+            int place = names.indexOf(path.substring(parent.length() + 1));
+            if (place == 0) return path;
+            CountDownLatch changed = new CountDownLatch(1);
+            String before = parent + "/" + names.get(place - 1);
+            if (retried(() -> zk.exists(before, event -> changed.countDown())) != null) changed.await();
+        }
+    }
+
+    static void unlock(ZooKeeper zk, String path) throws Exception {
+        retried(() -> {
+            try {
+                zk.delete(path, -1);
+            } catch (KeeperException.NoNodeException gone) {
+                // The delete whose answer was lost took effect.
+            }
+            return null;
+        });
+    }
+
     static void locks(ZooKeeper[] clients) throws Exception {
         ensure(clients[0], "/java-lock");
         AtomicInteger inside = new AtomicInteger(), most = new AtomicInteger(), entered = new AtomicInteger();
@@ -50,14 +106,12 @@ public class Recipes {
             Thread thread = new Thread(() -> {
                 try {
                     for (int i = 0; i < 5; i++) {
-                        WriteLock lock = new WriteLock(zk, "/java-lock", OPEN);
-                        retried(() -> { lock.lock(); return null; });
-                        while (!lock.isOwner()) Thread.sleep(5);
+                        String path = lock(zk, "/java-lock");
                         most.accumulateAndGet(inside.incrementAndGet(), Math::max);
                         entered.incrementAndGet();
                         Thread.sleep(100);
                         inside.decrementAndGet();
-                        unlock(zk, lock);
+                        unlock(zk, path);
                     }
                 } catch (Exception e) {
                     e.printStackTrace();
@@ -66,64 +120,62 @@ public class Recipes {
             threads.add(thread);
             thread.start();
         }
-        for (Thread thread : threads) thread.join(60000);
+        for (Thread thread : threads) thread.join();
         System.out.println("locks: entered " + entered + ", at most " + most + " at once");
-    }
-
-    // WriteLock gives up when the connection is lost while it unlocks.
-    static void unlock(ZooKeeper zk, WriteLock lock) throws Exception {
-        String id = lock.getId();
-        try {
-            lock.unlock();
-        } catch (RuntimeException lost) {
-            retried(() -> {
-                try {
-                    zk.delete(id, -1);
-                } catch (KeeperException.NoNodeException gone) {
-                    return null;
-                }
-                return null;
-            });
-        }
     }
 
     static void latch(ZooKeeper[] clients) throws Exception {
         ensure(clients[0], "/java-latch");
-        List<String> names = new ArrayList<>();
-        for (ZooKeeper zk : clients)
-            names.add(retried(() -> zk.create("/java-latch/n-", new byte[0], OPEN, CreateMode.EPHEMERAL_SEQUENTIAL)));
-        retried(() -> { clients[1].sync("/java-latch", (rc, path, ctx) -> {}, null); return null; });
-        List<String> seen = retried(() -> clients[1].getChildren("/java-latch", false));
-        Collections.sort(seen);
-        System.out.println("latch: the first leads " + names.get(0).endsWith(seen.get(0)));
+        String first = createProtected(clients[0], "/java-latch");
+        createProtected(clients[1], "/java-latch");
+        sync(clients[1], "/java-latch");
+        System.out.println("latch: the first leads " + first.endsWith("/" + inOrder(clients[1], "/java-latch").get(0)));
     }
 
+    // A watch says nothing of what changed while its client was disconnected, a persistent one
+    // neither: the cache also reads again when it hears of a new connection.
     static void cache(ZooKeeper[] clients) throws Exception {
         ensure(clients[0], "/java-cache");
-        Set<String> told = ConcurrentHashMap.newKeySet();
-        Watcher watcher = event -> told.add(event.getType() + " " + event.getPath());
+        Semaphore told = new Semaphore(0);
+        Watcher watcher = event -> told.release();
         retried(() -> { clients[1].addWatch("/java-cache", watcher, AddWatchMode.PERSISTENT_RECURSIVE); return null; });
         ensure(clients[0], "/java-cache/a");
         ensure(clients[0], "/java-cache/a/b");
         retried(() -> clients[0].setData("/java-cache/a/b", new byte[] {1}, -1));
-        String last = "NodeDataChanged /java-cache/a/b";
-        for (int i = 0; i < 600 && !told.contains(last); i++) Thread.sleep(50);
-        System.out.println("cache: told " + told.contains(last));
+        byte[] cached = {};
+        while (cached.length == 0 && told.tryAcquire(30, TimeUnit.SECONDS)) {
+            cached = retried(() -> {
+                try {
+                    return clients[1].getData("/java-cache/a/b", false, null);
+                } catch (KeeperException.NoNodeException e) {
+                    return new byte[0];
+                }
+            });
+        }
+        System.out.println("cache: follows " + (cached.length == 1));
     }
 
     static void transactions(ZooKeeper[] clients) throws Exception {
         ensure(clients[0], "/java-txn");
-        List<OpResult> results = retried(() -> clients[0].transaction()
-            .check("/java-txn", -1).create("/java-txn/x", new byte[] {1}, OPEN, CreateMode.PERSISTENT)
-            .setData("/java-txn/x", new byte[] {2}, 0).commit());
-        System.out.println("transaction: " + results.size() + " results");
-        try {
-            clients[0].transaction().delete("/java-txn/x", 9).commit();
-        } catch (KeeperException.BadVersionException e) {
-            System.out.println("refused: " + e.code());
-        } catch (KeeperException.ConnectionLossException e) {
-            System.out.println("refused: BADVERSION");
-        }
+        int results = retried(() -> {
+            try {
+                return clients[0].transaction()
+                    .check("/java-txn", -1).create("/java-txn/x", new byte[] {1}, OPEN, CreateMode.PERSISTENT)
+                    .setData("/java-txn/x", new byte[] {2}, 0).commit().size();
+            } catch (KeeperException.NodeExistsException e) {
+                return e.getResults().size();
+            }
+        });
+        System.out.println("transaction: " + results + " results");
+        KeeperException refusal = retried(() -> {
+            try {
+                clients[0].transaction().delete("/java-txn/x", 9).commit();
+                return null;
+            } catch (KeeperException.BadVersionException e) {
+                return e;
+            }
+        });
+        System.out.println("refused: " + (refusal == null ? "no" : refusal.code()));
         Stat stat = new Stat();
         byte[] data = retried(() -> clients[0].getData("/java-txn/x", false, stat));
         System.out.println("data: " + data[0] + " version " + stat.getVersion());
