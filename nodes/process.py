@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -135,6 +136,7 @@ async def _run(config: ProcessConfig, has_parent: bool) -> None:
             wire.set_serving(is_serving)
             tell(is_serving)
 
+        fail_on_errors(driver.fail)
         driver.attach(transport, ClientPorts(clients, wire), serving_changed)
         metrics = Metrics(core, driver, transport, storage)
         wire.answer_word = Words(config, member, wire, metrics.zookeeper).answer
@@ -150,6 +152,7 @@ async def _run(config: ProcessConfig, has_parent: bool) -> None:
         tune_collector()
         ends: set[asyncio.Future[Any]] = {stop, driver.failed}
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        asyncio.get_running_loop().set_exception_handler(None)
         driver.stop()
         await asyncio.gather(clients.close(), wire.close(), admin.close(), transport.close())
         if metrics_port is not None:
@@ -161,6 +164,27 @@ async def _run(config: ProcessConfig, has_parent: bool) -> None:
         storage.close()
     if driver.failed.done():
         raise driver.failed.result()
+
+
+def fail_on_errors(fail: Callable[[BaseException], None]) -> None:
+    """Have the running loop tell `fail` what its callbacks raise, instead of only logging it.
+
+    What a client's bytes raise ends that client's connection; that, and what did not pass through a
+    line of this package (gRPC's own mishaps), is logged.
+    """
+    package = str(Path(__file__).parent)
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        match context:
+            case {"exception": BaseException() as error} if "transport" not in context and any(
+                frame.f_code.co_filename.startswith(package)
+                for frame, _ in traceback.walk_tb(error.__traceback__)
+            ):
+                fail(error)
+            case _:
+                loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(on_error)
 
 
 async def _let_handlers_end() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,12 +17,14 @@ from queue import SimpleQueue
 
 import grpc
 import pytest
+import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from lagkeeper.v1 import admin_pb2, admin_pb2_grpc, client_pb2, client_pb2_grpc
 
-from nodes.config import ProcessConfig, save_config
+from nodes.config import ProcessConfig, save_config, words_of
 from nodes.core.config import MemberConfig
+from nodes.process import fail_on_errors
 
 pytestmark = pytest.mark.processes
 PATIENCE_S = 15
@@ -226,6 +229,34 @@ def test_a_spawned_member_ends_with_its_parent(
     while is_running(pid):
         assert time.monotonic() < end, "outlived its parent"
         time.sleep(0.01)
+
+
+def test_what_a_callback_of_ours_raises_stops_the_member(caplog: pytest.LogCaptureFixture) -> None:
+    failures: list[BaseException] = []
+
+    class Connection(asyncio.Protocol):
+        def data_received(self, data: bytes) -> None:
+            words_of(None)  # type: ignore[arg-type]
+
+    async def raise_in_callbacks() -> None:
+        fail_on_errors(failures.append)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Connection, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        loop.call_soon(int, "not ours")
+        writer.write(b"What its bytes raise ends this connection only.")
+        assert await reader.read() == b""
+        writer.close()
+        server.close()
+        assert failures == []
+        loop.call_soon(lambda: words_of(None))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(raise_in_callbacks())
+    assert [type(error) for error in failures] == [AttributeError]
+    logged = {type(record.exc_info[1]) for record in caplog.records if record.exc_info}
+    assert logged == {ValueError, AttributeError}
 
 
 def is_running(pid: int) -> bool:
