@@ -248,8 +248,8 @@ def test_locust_audits_itself(ensemble: Ensemble, tmp_path: Path) -> None:
             [
                 *(sys.executable, "-m", "locust", "--headless", "--only-summary"),
                 *("-f", str(ROOT / "loadtests" / "locustfile.py"), "-u", "12", "-r", "12"),
-                *("-t", "4s", "--stop-timeout", "5", "--members", ",".join(ensemble.members)),
-                *("--tick-time", "50", "--session-timeout", "500", "--lifetime", "0.5"),
+                *("-t", "5s", "--stop-timeout", "8", "--members", ",".join(ensemble.members)),
+                *("--tick-time", "50", "--session-timeout", "1500", "--lifetime", "0.5"),
                 *("--readers", "open", "--mitigations", "none,sync", "--audit"),
                 *("--record", str(path), "ServiceUser"),
             ],

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.processes
 
 SNAP_COUNT = 150
 TIMEOUT_MS = 1500
+# Longer than a busy machine needs to start three members and to look at them.
+RESTART_MS = 6000
 
 
 @pytest.fixture
@@ -86,8 +88,8 @@ def test_the_same_tree_is_recovered_again_and_again(single: Ensemble) -> None:
 
 
 def test_a_full_restart_keeps_tree_and_sessions_and_gives_each_a_full_timeout() -> None:
-    with Ensemble(members=3) as ensemble:
-        owner = Client(ensemble.members, TIMEOUT_MS).start()
+    with Ensemble(members=3, max_session_timeout_ms=RESTART_MS) as ensemble:
+        owner = Client(ensemble.members, RESTART_MS).start()
         owner.create("/kept", b"data")
         owner.create("/ephemeral", ephemeral=True)
         owner.go_silent()
@@ -105,9 +107,9 @@ def test_a_full_restart_keeps_tree_and_sessions_and_gives_each_a_full_timeout() 
             assert stat is not None
             assert stat.ephemeral_owner == owner.session_id
             while other.exists("/ephemeral"):
-                assert time.monotonic() - restarted_at < 20
+                assert time.monotonic() - restarted_at < 30
                 time.sleep(0.02)
-            assert time.monotonic() - restarted_at >= TIMEOUT_MS / 1000
+            assert time.monotonic() - restarted_at >= RESTART_MS / 1000
             assert other.get("/kept")[0] == b"data"
         owner.close()
 
