@@ -42,6 +42,7 @@ from locust.runners import STATE_MISSING, MasterRunner, Runner, WorkerRunner
 
 from loadtests.conductor import RESTART, STORM, Conductor
 from loadtests.histories import begin_history, forget_parts, merge_histories
+from loadtests.interrupts import interrupt_main
 from loadtests.knobs import SetupError, add_knobs, knobs_said, read_knobs, record_path
 from loadtests.laboratory import Laboratory
 from loadtests.read_audit import sentence_on
@@ -89,6 +90,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
     # gRPC waits for each open stream on a thread of this pool. It has ten: with all of them taken
     # by streams of traces, nothing else would ever be answered.
     gevent.get_hub().threadpool.maxsize = _STREAMS
+    interrupt_main()
     runner = _runner(environment)
     if not isinstance(runner, MasterRunner):
         runner.register_message(STORM, _on_storm)
