@@ -169,14 +169,14 @@ async def _run(config: ProcessConfig, has_parent: bool) -> None:
 def fail_on_errors(fail: Callable[[BaseException], None]) -> None:
     """Have the running loop tell `fail` what its callbacks raise, instead of only logging it.
 
-    What a client's bytes raise ends that client's connection; that, and what did not pass through a
-    line of this package (gRPC's own mishaps), is logged.
+    What a client's bytes raise ends that client's connection, and a handler of gRPC's its call;
+    that, and what did not pass through a line of this package, is logged.
     """
     package = str(Path(__file__).parent)
 
     def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         match context:
-            case {"exception": BaseException() as error} if "transport" not in context and any(
+            case {"exception": BaseException() as error, "handle": _} if any(
                 frame.f_code.co_filename.startswith(package)
                 for frame, _ in traceback.walk_tb(error.__traceback__)
             ):

@@ -228,6 +228,6 @@ async def _write(stream: _Stream, context: Context) -> None:
     try:
         while await stream.wake.wait() and not stream.is_over:
             await context.write(stream.take())
-    except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.UsageError):
+    except (grpc.RpcError, asyncio.InvalidStateError, grpc.aio.BaseError):
         # The client is gone; the reading side notices it too, and cleans up.
         return
