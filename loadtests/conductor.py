@@ -32,7 +32,7 @@ STORM, RESTART = "lagkeeper-storm", "lagkeeper-restart"
 LOOK_EVERY_S = 1.0
 # A client that lost its member tries again after a second at most.
 _RECONNECTED_S = 2.0
-_SUBSCRIBE_S = 5.0
+_SUBSCRIBE_S = 20.0
 _SERVING_S = 60.0
 _JOIN_S = 5.0
 # A process that needs longer than this to find the ensemble has died.

@@ -29,7 +29,7 @@ from loadtests.services import Registry, Service, Void, open_service
 from loadtests.stale_reads import Kind, Observation, StaleReads
 
 PARENT = "/expiring"
-_SUBSCRIBE_S = 5.0
+_SUBSCRIBE_S = 20.0
 _COMMIT_S = 5.0
 _REMEMBER_S = 5.0
 # Sessions of readers outlive a busy moment; members clamp this to their maximum.

@@ -32,9 +32,9 @@ Link = tuple[int, int]
 
 POLL_S = 0.01
 ANSWER_S = 5.0
-STATUS_S = 0.5
+STATUS_S = 2.0
 SERVING_S = 30.0
-STOP_S = 5.0
+STOP_S = 15.0
 
 
 class Supervisor:

@@ -27,7 +27,7 @@ from orchestrator.views import leader_of
 # What is there from the beginning and cannot be deleted, parents first.
 SYSTEM = ("/", "/zookeeper", "/zookeeper/config", "/zookeeper/quota")
 # A client that has just been closed may still be seen for a moment; one that was forgotten stays.
-LEAVING_S = 1.0
+LEAVING_S = 5.0
 PATIENCE_S = 10.0
 DELETES = 500
 # Of a zxid: what counts transactions in an epoch.

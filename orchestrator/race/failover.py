@@ -19,9 +19,9 @@ from orchestrator.race.tally import Trial
 from orchestrator.race.windows import VICTIM_TIMEOUT_MS
 
 # Longer than the cut-off leader takes to expire it, shorter than the others take to elect.
-LOST_TIMEOUT_MS = 600
+LOST_TIMEOUT_MS = 1000
 # A deadline is noticed by a process that may have to wait for a processor.
-SLACK_MS = 20.0
+SLACK_MS = 100.0
 
 
 async def trial_isolated(lab: Lab) -> Trial:
@@ -67,7 +67,7 @@ async def trial_anew(lab: Lab) -> Trial:
     await victim.client.go_silent()
     silent_ms = time.monotonic() * 1000
     lab.disregard("serving")
-    await asyncio.sleep((LOST_TIMEOUT_MS - 2 * tick_ms) / 1000)
+    await asyncio.sleep((LOST_TIMEOUT_MS - 3 * tick_ms) / 1000)
     await asyncio.to_thread(lab.ensemble.kill, old)
     new = await _next_leader(lab, old)
     serving_ms = await lab.when(new, "serving")

@@ -57,7 +57,7 @@ KINDS: dict[str, dict[str, Any]] = {
         "local_sessions_enabled": True,
         "local_sessions_upgrading_enabled": True,
     },
-    "failover": {"tick_time_ms": 100, "sync_limit": 10, "max_session_timeout_ms": 60_000},
+    "failover": {"tick_time_ms": 100, "sync_limit": 20, "max_session_timeout_ms": 60_000},
     "slow_tick": {"tick_time_ms": TICK_MS, "max_session_timeout_ms": 60_000},
 }
 

@@ -173,12 +173,12 @@ async def test_a_mute_member_is_left_after_the_read_timeout() -> None:
     async with (
         FakeMember(store) as first,
         FakeMember(store) as second,
-        AsyncClient([first.address, second.address], 300) as client,
+        AsyncClient([first.address, second.address], 1500) as client,
     ):
         first.is_mute = True
         started = time.monotonic()
         await until(lambda: client.member == second.address)
-        assert 0.15 < time.monotonic() - started < 1.0
+        assert time.monotonic() - started > 0.5
         assert first.heard_ops("ping")
 
 

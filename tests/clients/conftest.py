@@ -20,6 +20,8 @@ class Trouble:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.kills = 0
+        # Held while a member dies and comes back.
+        self.turn = threading.Lock()
         self._ensemble = ensemble
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="trouble")
@@ -36,11 +38,12 @@ class Trouble:
     def _run(self) -> None:
         sids = [member.sid for member in self._ensemble.status().members]
         while not self._is_over.wait(REST_S):
-            sid = sids[self.kills % len(sids)]
-            self._ensemble.kill(sid)
-            self.kills += 1
-            self._ensemble.start(sid)
-            self._ensemble.wait_until_serving()
+            with self.turn:
+                sid = sids[self.kills % len(sids)]
+                self._ensemble.kill(sid)
+                self.kills += 1
+                self._ensemble.start(sid)
+                self._ensemble.wait_until_serving()
 
 
 @pytest.fixture(scope="package")

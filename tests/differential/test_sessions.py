@@ -247,11 +247,12 @@ def test_22_told_before_it_is_gone_and_23_new_sessions(compare: Compare) -> None
         try:
             stale = new_stale = rounds = 0
             while rounds < 2:
-                victim = s.open("victim", "leader", SHORT_MS)
+                victim = s.open("victim", "leader", 2 * SHORT_MS)
                 mine = f"{s.root}/mine-{rounds}"
                 victim.call(ops.create(mine, flags=EPHEMERAL))
                 for reader in readers.values():
                     reader.call(ops.sync())
+                    victim.call(ops.exists(mine))
                 s.told_expired(victim, "leader")
                 for reader in readers.values():
                     reply = reader.call(ops.exists(mine))
@@ -265,6 +266,7 @@ def test_22_told_before_it_is_gone_and_23_new_sessions(compare: Compare) -> None
                 wait_until(lambda: _is_gone(readers["other"], mine), "the znode goes")  # noqa: B023
                 s.drop("victim")
                 rounds += 1
+            assert stale
             s.note("open sessions that read it", f"{stale} of {2 * rounds}")
             s.note("new sessions that read it", new_stale)
         finally:

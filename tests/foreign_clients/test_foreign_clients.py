@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,6 +16,8 @@ import pytest
 from tests.clients.conftest import Trouble, ensemble, hosts, trouble
 
 __all__ = ["ensemble", "hosts", "trouble"]
+
+pytestmark = pytest.mark.timeout(300)
 
 HERE = Path(__file__).parent
 JAVA_JARS = Path("/usr/share/java")
@@ -31,11 +35,13 @@ def run(command: Sequence[str | Path], text: str = "", cwd: Path | None = None) 
         stderr=subprocess.STDOUT,
         text=True,
         cwd=cwd,
+        start_new_session=True,
     )
     try:
         printed, _ = process.communicate(text, timeout=100)
     except subprocess.TimeoutExpired:
-        process.kill()
+        # A script may have started what it is a script for.
+        os.killpg(process.pid, signal.SIGKILL)
         printed, _ = process.communicate()
         pytest.fail(f"{command[0]} has not ended; it printed:\n{printed}")
     assert process.returncode == 0, printed

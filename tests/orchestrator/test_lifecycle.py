@@ -269,7 +269,8 @@ def test_ctrl_c_while_members_start_ends_all_without_a_word(tmp_path: Path, coun
         eventually(lambda: len(children(process)) >= count, f"{count} processes")
         them = children(process)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.communicate(timeout=PATIENCE_S) == ("", "")
+        out, err = process.communicate(timeout=PATIENCE_S)
+        assert (out, told(err)) == ("", [])
         assert process.returncode == 0
         assert_all_end(them)
 

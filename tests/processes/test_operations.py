@@ -56,7 +56,7 @@ from tests.wire.raw import four_letters
 pytestmark = pytest.mark.processes
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PATIENCE_S = 10
+PATIENCE_S = 30
 RECURSIVE = WatchMode.PERSISTENT_RECURSIVE
 
 

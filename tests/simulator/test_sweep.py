@@ -15,7 +15,7 @@ from orchestrator.simulator.run import ALL_KINDS, Run, make_plan, run_plan
 from orchestrator.simulator.sweep import Options, shrink_violation, sweep
 from tests.simulator.test_mutations import commit_by_a_minority
 
-SEEDS = 200
+SEEDS = 100
 
 
 def sim(*arguments: str) -> tuple[int, str]:
