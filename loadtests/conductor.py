@@ -36,7 +36,7 @@ _SUBSCRIBE_S = 20.0
 _SERVING_S = 60.0
 _JOIN_S = 5.0
 # A process that needs longer than this to find the ensemble has died.
-_BEGIN_S = 30.0
+_READY_S = 30.0
 
 Ask = Callable[[str, dict[str, Any]], None]
 
@@ -61,7 +61,7 @@ class Conductor:
         self._ask = ask
         self._on_gone = on_gone
         self._has_started = False
-        self._begun, self._ended = threading.Event(), threading.Event()
+        self._ready, self._ended = threading.Event(), threading.Event()
         self._threads: list[threading.Thread] = []
         # What was in force before, by link, to be put back at the end.
         self._rules_before: dict[str, list[str]] = {}
@@ -113,14 +113,17 @@ class Conductor:
         if knobs.shape == "restart":
             self._spawn(self._restart_all)
 
-    def load_has_begun(self) -> None:
-        """Every process with users has found the ensemble: the times of faults count from now."""
-        self._begun.set()
+    def all_are_ready(self) -> None:
+        """Every process with users has found the ensemble, or done what a restart asks of it.
+
+        The times of faults count from now.
+        """
+        self._ready.set()
 
     def end(self) -> None:
         """Put back the rules, take a last look, let go of everything."""
         self._ended.set()
-        self._begun.set()
+        self._ready.set()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(_JOIN_S)
@@ -154,7 +157,7 @@ class Conductor:
 
     def _is_over_after(self, pause_s: float) -> bool:
         """Wait so long, counted from the beginning of the load; whether the test ended."""
-        self._begun.wait(_BEGIN_S)
+        self._ready.wait(_READY_S)
         return self._ended.wait(pause_s)
 
     # Looking
@@ -230,15 +233,22 @@ class Conductor:
             for sid in order:
                 if self._is_over_after(pause_s):
                     return
-                self._ask(RESTART, {"is_on": True})
+                self._tell_of_restart(is_on=True)
                 try:
                     self._restart(ensemble, sid)
                 except OrchestratorError as error:
                     self._recorder.lack(f"the restart of member {sid} failed: {error}")
                     return
                 finally:
-                    self._ask(RESTART, {"is_on": False})
+                    self._tell_of_restart(is_on=False)
                 pause_s = self._knobs.restart_pause_s
+
+    def _tell_of_restart(self, *, is_on: bool) -> None:
+        """Tell all processes, and wait: whoever heard late would count what was asked for."""
+        self._ready.clear()
+        self._ask(RESTART, {"is_on": is_on})
+        if not self._ended.is_set():
+            self._ready.wait(_READY_S)
 
     def _restart(self, ensemble: Ensemble, sid: int) -> None:
         began = time.monotonic()

@@ -56,7 +56,7 @@ from loadtests.web.tab import add_stale_reads_tab
 
 __all__ = ["AskedShape", "ReaderUser", "ServiceUser", "WatcherUser"]
 
-BEGUN, STRUCK, FINISH = "lagkeeper-begun", "lagkeeper-struck", "lagkeeper-finish"
+READY, STRUCK, FINISH = "lagkeeper-ready", "lagkeeper-struck", "lagkeeper-finish"
 _LAST_REPORTS_S = 20.0
 _MISSING_S = 5.0
 _WORKER_PATIENCE_S = 15
@@ -69,14 +69,14 @@ class Running:
     """What this process holds of the test that runs; `refusal` says why it could not begin.
 
     `share` is a worker's, `sum` the master's; `conductor` is where the record is made.
-    `beginning` are the workers that have not found the ensemble yet.
+    `awaited` are the workers that have not answered yet: to the beginning, or to a restart.
     """
 
     conductor: Conductor | None = None
     share: Share | None = None
     sum: Sum | None = None
     refusal: str | None = None
-    beginning: set[str] = set()
+    awaited: set[str] = set()
 
 
 def _on_parser(parser: LocustArgumentParser) -> None:
@@ -101,7 +101,7 @@ def _on_init(environment: Environment, **_: Any) -> None:
     # Locust gives a worker up, and the test with the last one, after 3 s without a sign of it: less
     # than a machine may stall for that is kept busy by thousands of clients.
     locust.runners.HEARTBEAT_LIVENESS = _WORKER_PATIENCE_S
-    runner.register_message(BEGUN, _on_begun)
+    runner.register_message(READY, _on_ready)
     runner.register_message(STRUCK, _on_struck)
     add_stale_reads_tab(environment)
 
@@ -118,7 +118,7 @@ def _on_test_start(environment: Environment, **_: Any) -> None:
             _begin_record(environment, runner)
         if not isinstance(runner, MasterRunner):
             _begin_load(environment, runner)
-            runner.send_message(BEGUN)
+            runner.send_message(READY)
     except SetupError as error:
         _refuse(environment, error)
 
@@ -142,10 +142,14 @@ def _begin_record(environment: Environment, runner: Runner) -> None:
         environment.process_exit_code = 1
         gevent.spawn(_end_test, environment)
 
-    Running.conductor = Conductor(
-        knobs, recorder, lambda: runner.user_count, runner.send_message, give_up
-    )
-    Running.beginning = set(workers)
+    def ask(kind: str, data: dict[str, Any]) -> None:
+        if isinstance(runner, MasterRunner):
+            nodes = runner.clients.all
+            Running.awaited = {node.id for node in nodes if node.state != STATE_MISSING}
+        runner.send_message(kind, data)
+
+    Running.conductor = Conductor(knobs, recorder, lambda: runner.user_count, ask, give_up)
+    Running.awaited = set(workers)
     Running.sum = Sum(recorder, workers) if isinstance(runner, MasterRunner) else None
     members = Running.conductor.members
     if knobs.link_rules and SLOW in members.places and members.places[SLOW].words == "slow member":
@@ -179,10 +183,10 @@ def _begin_load(environment: Environment, runner: Runner) -> None:
     Program.laboratory = laboratory
 
 
-def _on_begun(environment: Environment, msg: Any, **_: Any) -> None:
-    Running.beginning.discard(msg.node_id)
-    if Running.conductor is not None and not Running.beginning:
-        Running.conductor.load_has_begun()
+def _on_ready(environment: Environment, msg: Any, **_: Any) -> None:
+    Running.awaited.discard(msg.node_id)
+    if Running.conductor is not None and not Running.awaited:
+        Running.conductor.all_are_ready()
 
 
 def _refuse(environment: Environment, error: SetupError) -> None:
@@ -194,7 +198,7 @@ def _refuse(environment: Environment, error: SetupError) -> None:
     Running.refusal = str(error)
     runner, recorder = _runner(environment), current()
     if isinstance(runner, WorkerRunner):
-        runner.send_message(BEGUN)
+        runner.send_message(READY)
         return
     environment.process_exit_code = 2
     if recorder is not None:
@@ -229,12 +233,12 @@ def _on_struck(environment: Environment, msg: Any, **_: Any) -> None:
 
 
 def _on_restart(environment: Environment, msg: Any, **_: Any) -> None:
-    if Program.laboratory is None:
-        return
-    if msg.data["is_on"]:
-        Program.laboratory.begin_disturbance()
-    else:
-        Program.laboratory.end_disturbance()
+    if Program.laboratory is not None:
+        if msg.data["is_on"]:
+            Program.laboratory.begin_disturbance()
+        else:
+            Program.laboratory.end_disturbance()
+    _runner(environment).send_message(READY)
 
 
 def _on_usage(environment: Environment, cpu_usage: float, **_: Any) -> None:
