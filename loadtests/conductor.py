@@ -35,7 +35,7 @@ _RECONNECTED_S = 2.0
 _SUBSCRIBE_S = 20.0
 _SERVING_S = 60.0
 _JOIN_S = 5.0
-# A process that needs longer than this to find the ensemble has died.
+# A process that has not answered by then is not waited for.
 _READY_S = 30.0
 
 Ask = Callable[[str, dict[str, Any]], None]
@@ -234,6 +234,8 @@ class Conductor:
                 if self._is_over_after(pause_s):
                     return
                 self._tell_of_restart(is_on=True)
+                if self._ended.is_set():
+                    return
                 try:
                     self._restart(ensemble, sid)
                 except OrchestratorError as error:
@@ -245,10 +247,11 @@ class Conductor:
 
     def _tell_of_restart(self, *, is_on: bool) -> None:
         """Tell all processes, and wait: whoever heard late would count what was asked for."""
+        if self._ended.is_set():
+            return
         self._ready.clear()
         self._ask(RESTART, {"is_on": is_on})
-        if not self._ended.is_set():
-            self._ready.wait(_READY_S)
+        self._ready.wait(_READY_S)
 
     def _restart(self, ensemble: Ensemble, sid: int) -> None:
         began = time.monotonic()

@@ -143,13 +143,12 @@ def _begin_record(environment: Environment, runner: Runner) -> None:
         gevent.spawn(_end_test, environment)
 
     def ask(kind: str, data: dict[str, Any]) -> None:
-        if isinstance(runner, MasterRunner):
-            nodes = runner.clients.all
-            Running.awaited = {node.id for node in nodes if node.state != STATE_MISSING}
+        if kind == RESTART:
+            Running.awaited = _workers(runner)
         runner.send_message(kind, data)
 
     Running.conductor = Conductor(knobs, recorder, lambda: runner.user_count, ask, give_up)
-    Running.awaited = set(workers)
+    Running.awaited = _workers(runner)
     Running.sum = Sum(recorder, workers) if isinstance(runner, MasterRunner) else None
     members = Running.conductor.members
     if knobs.link_rules and SLOW in members.places and members.places[SLOW].words == "slow member":
@@ -158,6 +157,12 @@ def _begin_record(environment: Environment, runner: Runner) -> None:
     places = ", ".join(f"{p.words}: member {p.sid}" for p in members.places.values())
     _logger.info("%s; services are on %s; seed %d", places, knobs.victim_member, options.seed)
     Running.conductor.start()
+
+
+def _workers(runner: Runner) -> set[str]:
+    """Those that are still there; none if this is the only process."""
+    nodes = runner.clients.all if isinstance(runner, MasterRunner) else ()
+    return {node.id for node in nodes if node.state != STATE_MISSING}
 
 
 def _begin_load(environment: Environment, runner: Runner) -> None:

@@ -21,7 +21,7 @@ from orchestrator.race.windows import VICTIM_TIMEOUT_MS
 # Longer than the cut-off leader takes to expire it, shorter than the others take to elect.
 LOST_TIMEOUT_MS = 1000
 # A deadline is noticed by a process that may have to wait for a processor.
-SLACK_MS = 100.0
+SLACK_MS = 40.0
 
 
 async def trial_isolated(lab: Lab) -> Trial:

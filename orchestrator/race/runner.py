@@ -47,7 +47,7 @@ class Setup:
 
 
 # Kinds of ensembles: ZooKeeper's settings in the real measurements, except that syncLimit must
-# outlast the delays of W1.
+# outlast the delays of W1, and in a failover the expiry at the leader that was cut off.
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {"tick_time_ms": 100, "sync_limit": 50, "max_session_timeout_ms": 60_000},
     "local": {
