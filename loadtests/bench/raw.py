@@ -9,6 +9,7 @@ import asyncio
 import struct
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Self
 
 _CONNECT = struct.Struct(">iqiqi")
@@ -37,12 +38,25 @@ class WireSession:
 
     @classmethod
     async def open(cls, address: str) -> Self:
-        """Open a global session. Raises WireError or OSError."""
+        """Open a global session. Raises WireError or OSError.
+
+        Tries once more: every 10 s a server lets go whoever has connected and not yet said a word.
+        """
+        with suppress(WireError):
+            return await cls._open_once(address)
+        return await cls._open_once(address)
+
+    @classmethod
+    async def _open_once(cls, address: str) -> Self:
         host, _, port = address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         session = cls(reader, writer)
         session._send(_CONNECT.pack(0, 0, TIMEOUT_MS, 0, 16) + bytes(16) + b"\0")
-        answer = await session._receive()
+        try:
+            answer = await session._receive()
+        except WireError:
+            session.close()
+            raise
         if struct.unpack_from(">i", answer, 4)[0] <= 0:
             raise WireError(f"{address}: no session")
         return session
