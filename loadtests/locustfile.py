@@ -328,7 +328,7 @@ def _gather_last_reports(environment: Environment, runner: MasterRunner) -> None
     longest_s = (environment.stop_timeout or 0) + _LAST_REPORTS_S
     while gathered.waiting and time.monotonic() < began + longest_s:
         # One whose heartbeat is late may only be busy; one that is dead must not be waited for.
-        there = {node.id for node in runner.clients.all if node.state != STATE_MISSING}
+        there = _workers(runner)
         if there.isdisjoint(gathered.waiting) and time.monotonic() > began + _MISSING_S:
             break
         gevent.sleep(0.05)
